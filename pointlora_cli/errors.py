@@ -1,0 +1,73 @@
+"""Every error a user can cause or meet, with the exit code of its kind.
+
+One message says what is wrong and where; `remedy` says what to do. `app` turns these into one
+readable line (or one JSON document) and the exit code; no other place does.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """Exit codes of the command line."""
+
+    DONE = 0
+    BUG = 1
+    USAGE = 2
+    DATA = 3
+    NETWORK = 4
+    INTEGRITY = 5
+    DIVERGED = 6
+    INTERRUPTED = 130
+    TERMINATED = 143
+
+
+class PointLoRAError(Exception):
+    """Base of all expected errors: `message` (what and where) and `remedy` (what to do)."""
+
+    exit_code = ExitCode.BUG
+    kind = "error"
+
+    def __init__(self, message: str, remedy: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.remedy = remedy
+
+    def details(self) -> dict[str, object]:
+        """Extra fields for the JSON form of the error."""
+        return {}
+
+
+class UsageError(PointLoRAError):
+    """The command line or a path in it is wrong."""
+
+    exit_code = ExitCode.USAGE
+    kind = "usage"
+
+
+class DataError(PointLoRAError):
+    """An input file, data set, checkpoint or adapter cannot be used."""
+
+    exit_code = ExitCode.DATA
+    kind = "data"
+
+
+class CloudError(DataError):
+    """A point-cloud or mesh file cannot be used; the message starts with its path."""
+
+    kind = "cloud"
+
+
+class IntegrityError(PointLoRAError):
+    """A file's content is not what its record says."""
+
+    exit_code = ExitCode.INTEGRITY
+    kind = "integrity"
+
+
+class DivergedError(PointLoRAError):
+    """Training produced a loss that is not finite."""
+
+    exit_code = ExitCode.DIVERGED
+    kind = "diverged"
