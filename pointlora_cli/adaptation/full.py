@@ -1,0 +1,18 @@
+"""Full fine-tuning."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pointlora_cli.adaptation.base import Adaptation, Trained
+
+if TYPE_CHECKING:
+    from pointlora_cli.models.classifier import Classifier
+
+
+class FullFineTuning(Adaptation):
+    """Every weight trains."""
+
+    def trained(self, model: Classifier) -> Trained:
+        """All of the model."""
+        return [model]

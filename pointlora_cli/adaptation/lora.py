@@ -1,0 +1,88 @@
+"""LoRA (ICLR 2022): a low-rank term beside a frozen projection."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from pointlora_cli.adaptation.base import Adaptation, Trained
+from pointlora_cli.specs.method import Site
+
+if TYPE_CHECKING:
+    from pointlora_cli.models.classifier import Classifier
+    from pointlora_cli.models.initialization import WeightSource
+
+SITES: dict[Site, tuple[int, int]] = {"qkv": (1, 3), "proj": (1, 1), "fc1": (1, 4), "fc2": (4, 1)}
+"""Inputs and outputs of each projection, in multiples of the token width."""
+
+
+class LowRank(nn.Module):
+    """scale * B A x, where A is (rank, inputs) and B is (outputs, rank)."""
+
+    def __init__(self, inputs: int, outputs: int, rank: int, scale: float) -> None:
+        super().__init__()
+        self.scale = scale
+        self.A = nn.Parameter(torch.empty(rank, inputs))
+        self.B = nn.Parameter(torch.empty(outputs, rank))
+
+    def initialize(self, source: WeightSource, name: str) -> None:
+        """A as a default linear layer, B zero: the term starts at nothing."""
+        source.uniform(self.A, f"{name}.A", 1 / math.sqrt(self.A.shape[1]))
+        nn.init.zeros_(self.B)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """(..., inputs) -> (..., outputs)."""
+        low = F.linear(inputs, self.A)
+        return F.linear(low if self.scale == 1.0 else low * self.scale, self.B)
+
+
+class LowRankStack(nn.Module):
+    """One `LowRank` at each site of each block."""
+
+    def __init__(self, depth: int, width: int, sites: Sequence[Site], rank: int, scale: float) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList(
+            nn.ModuleDict(
+                {site: LowRank(SITES[site][0] * width, SITES[site][1] * width, rank, scale) for site in sites}
+            )
+            for _ in range(depth)
+        )
+        self.sites = frozenset(sites)
+
+    def initialize(self, source: WeightSource, name: str) -> None:
+        """Set every A and B."""
+        for layer, block in enumerate(self.blocks):
+            for site, term in block.items():
+                term.initialize(source, f"{name}.blocks.{layer}.{site}")
+
+    def forward(self, layer: int, site: str, inputs: Tensor) -> Tensor:
+        """The term of one projection: (B, T, I) -> (B, T, O)."""
+        term: Tensor = self.blocks[layer][site](inputs)
+        return term
+
+
+class LoRA(Adaptation):
+    """LoRA at the chosen projections; the class token and the head train with it."""
+
+    def __init__(self, depth: int, width: int, sites: Sequence[Site], rank: int, alpha: float) -> None:
+        super().__init__()
+        self.low_rank = LowRankStack(depth, width, sites, rank, alpha / rank)
+
+    def initialize(self, source: WeightSource) -> None:
+        """Set every A and B."""
+        self.low_rank.initialize(source, "adaptation.low_rank")
+
+    def trained(self, model: Classifier) -> Trained:
+        """A and B everywhere, the class token and its position, and the head."""
+        return [self.low_rank, model.backbone.cls_token, model.backbone.cls_pos, model.head]
+
+    def projection(self, layer: int, site: str, inputs: Tensor, outputs: Tensor) -> Tensor:
+        """Add the low-rank term."""
+        if site not in self.low_rank.sites:
+            return outputs
+        return outputs + self.low_rank(layer, site, inputs)

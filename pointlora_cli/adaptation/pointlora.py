@@ -1,0 +1,159 @@
+"""PointLoRA (CVPR 2025, arXiv 2504.16023).
+
+Three parts on a frozen backbone: LoRA at large projections, tokens selected at several scales that
+join the sequence as prompts, and small prompt MLPs that all blocks share. The released code and the
+paper differ; `PointLoRAMethod` makes every difference an option, and this file knows only options.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from pointlora_cli.adaptation.base import Adaptation, Trained
+from pointlora_cli.adaptation.lora import LowRankStack
+from pointlora_cli.adaptation.prompt_mlp import PromptGates, PromptMLP
+from pointlora_cli.adaptation.token_selection import MaskPredictor, score_entropy, select_tokens
+from pointlora_cli.models.tokens import Patches, Scale, TokenLayout, TokenSequence
+from pointlora_cli.specs.method import PointLoRAMethod
+
+if TYPE_CHECKING:
+    from pointlora_cli.models.classifier import Classifier
+    from pointlora_cli.models.initialization import WeightSource
+
+PROMPT_OUTPUTS = {"qkv": 3, "proj": 1, "ffn": 1}
+"""Outputs of the layer that a prompt MLP stands beside, in multiples of the token width."""
+
+
+class PointLoRA(Adaptation):
+    """LoRA, multi-scale token selection and shared prompt MLPs."""
+
+    def __init__(self, depth: int, width: int, method: PointLoRAMethod) -> None:
+        super().__init__()
+        self.method = method
+        self.keep = tuple(scale.keep for scale in method.scales)
+        scale = method.alpha / method.rank if method.scale_lora else 1.0
+        self.low_rank = LowRankStack(depth, width, method.sites, method.rank, scale)
+        self.mask_predictor = MaskPredictor(width)
+        hidden = method.prompt_width
+        self.site_prompts = nn.ModuleDict(
+            {site: PromptMLP(width, hidden, PROMPT_OUTPUTS[site] * width) for site in method.prompt_sites}
+        )
+        self.gates = PromptGates(depth, method.prompt_sites)
+        self.input_prompts = nn.ModuleDict(
+            {part: PromptMLP(width, hidden, width) for part in ("patches", "selected")}
+            if method.block_input_prompts
+            else {}
+        )
+
+    def initialize(self, source: WeightSource) -> None:
+        """Set all of the method's weights; the gates start at 1."""
+        self.low_rank.initialize(source, "adaptation.low_rank")
+        self.mask_predictor.initialize(source, "adaptation.mask_predictor")
+        for group in ("site_prompts", "input_prompts"):
+            for name, prompt in getattr(self, group).items():
+                prompt.initialize(source, f"adaptation.{group}.{name}")
+
+    def trained(self, model: Classifier) -> Trained:
+        """Own parts, the first half of the patch encoder, the position embedding, class token and head."""
+        backbone = model.backbone
+        return [
+            self.low_rank,
+            self.mask_predictor,
+            self.site_prompts,
+            self.input_prompts,
+            *([self.gates] if self.method.train_gate else []),
+            backbone.patch_encoder.first,
+            backbone.position_embedding,
+            backbone.cls_token,
+            backbone.cls_pos,
+            model.head,
+        ]
+
+    def scales(self, own: Scale) -> Sequence[Scale]:
+        """The scales of the selection."""
+        return [Scale(scale.centers, scale.neighbors) for scale in self.method.scales]
+
+    def enter(self, sequence: TokenSequence, patches: Sequence[Patches]) -> TokenSequence:
+        """Append the selected tokens of each scale."""
+        selected = [
+            select_tokens(scale, self.mask_predictor(scale.tokens), keep, gate=self.method.gate_scores)
+            for scale, keep in zip(patches, self.keep, strict=True)
+        ]
+        notes = {f"scores{index}": scale.scores for index, scale in enumerate(selected)}
+        notes |= {f"selected{index}": scale.indices for index, scale in enumerate(selected)}
+        return replace(
+            sequence,
+            tokens=torch.cat([sequence.tokens, *(scale.tokens for scale in selected)], dim=1),
+            positions=torch.cat([sequence.positions, *(scale.positions for scale in selected)], dim=1),
+            layout=sequence.layout._replace(extra=sum(self.keep)),
+            notes=notes,
+        )
+
+    def block_input(self, layer: int, tokens: Tensor, layout: TokenLayout) -> Tensor:
+        """Pass the patches and the selected tokens through their prompt MLPs, residually."""
+        if not self.method.block_input_prompts:
+            return tokens
+        queries, patches, selected = tokens.split(layout, dim=1)
+        return torch.cat(
+            [
+                queries,
+                patches + self.input_prompts["patches"](patches),
+                selected + self.input_prompts["selected"](selected),
+            ],
+            dim=1,
+        )
+
+    def projection(self, layer: int, site: str, inputs: Tensor, outputs: Tensor) -> Tensor:
+        """Add the low-rank term and the shared prompt MLP, where the site has them."""
+        if site in self.low_rank.sites:
+            outputs = outputs + self.low_rank(layer, site, inputs)
+        return self._prompted(layer, site, inputs, outputs)
+
+    def feed_forward(self, layer: int, inputs: Tensor, outputs: Tensor) -> Tensor:
+        """Add the shared prompt MLP of the feed-forward network, where there is one."""
+        return self._prompted(layer, "ffn", inputs, outputs)
+
+    def _prompted(self, layer: int, site: str, inputs: Tensor, outputs: Tensor) -> Tensor:
+        if site not in self.method.prompt_sites:
+            return outputs
+        return outputs + self.gates(layer, site) * self.site_prompts[site](inputs)
+
+    def regularization(self, sequence: TokenSequence) -> Tensor | None:
+        """The entropy of the selection scores, with the sign and weights of the spec."""
+        options = self.method.regularizer
+        if options.weight == 0:
+            return None
+        scores = [sequence.notes[f"scores{index}"] for index in range(len(self.keep))]
+        entropy = score_entropy(scores, options.scale_weights)
+        sign = 1.0 if options.objective == "minimize-entropy" else -1.0
+        return sign * options.weight * entropy
+
+    def official_names(self, depth: int) -> dict[str, str]:
+        """Names in the released code, which also moves each adapted projection to `linear`."""
+        names = {}
+        for layer in range(depth):
+            official = f"blocks.blocks.{layer}"
+            for site in self.method.sites:
+                module = f"{official}.{'attn' if site in ('qkv', 'proj') else 'mlp'}.{site}"
+                mine = f"blocks.{layer}.{site}"
+                names[f"adaptation.low_rank.{mine}.A"] = f"{module}.lora_A"
+                names[f"adaptation.low_rank.{mine}.B"] = f"{module}.lora_B"
+                names[f"adaptation.gates.{mine}"] = f"{module}.weight"
+                path = module.removeprefix(f"{official}.")
+                names[f"backbone.blocks.{layer}.{path}.weight"] = f"{module}.linear.weight"
+                names[f"backbone.blocks.{layer}.{path}.bias"] = f"{module}.linear.bias"
+        prompts = {f"site_prompts.{site}": f"prompt_{site}_mlp" for site in self.method.prompt_sites}
+        prompts |= {"input_prompts.patches": "prompt_mlp", "input_prompts.selected": "prompt_pos_mlp"}
+        for mine, official in prompts.items():
+            for own_layer, index in (("linear1", 0), ("linear2", 2)):
+                for kind in ("weight", "bias"):
+                    names[f"adaptation.{mine}.{own_layer}.{kind}"] = f"blocks.{official}.{index}.{kind}"
+        for own_layer in ("fc1", "fc2"):
+            for kind in ("weight", "bias"):
+                names[f"adaptation.mask_predictor.{own_layer}.{kind}"] = f"lora_mask_predictor.{own_layer}.{kind}"
+        return names

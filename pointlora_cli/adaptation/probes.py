@@ -1,0 +1,24 @@
+"""Probes: a frozen backbone, a trained class token and head."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from pointlora_cli.adaptation.base import Adaptation, Trained
+
+if TYPE_CHECKING:
+    from pointlora_cli.models.classifier import Classifier
+
+
+class MLP3Probe(Adaptation):
+    """The class token, its position and the MLP-3 head train."""
+
+    def trained(self, model: Classifier) -> Trained:
+        """The class token, its position, and the head."""
+        return [model.backbone.cls_token, model.backbone.cls_pos, model.head]
+
+
+class LinearProbe(MLP3Probe):
+    """The same with one linear layer as the head."""
+
+    head: ClassVar[Literal["mlp3", "linear"]] = "linear"

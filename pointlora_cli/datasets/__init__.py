@@ -1,0 +1,1 @@
+"""Data sets: labelled clouds of one size, ready for a device."""

@@ -1,0 +1,102 @@
+"""ScanObjectNN (ICCV 2019), from its published HDF5 files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from pointlora_cli.datasets.base import ClassificationData, LabelledClouds
+from pointlora_cli.errors import DataError
+from pointlora_cli.ops.sampling import farthest_point_sampling
+from pointlora_cli.specs.data import ScanObjectNNData
+
+CLASSES = (
+    "bag",
+    "bin",
+    "box",
+    "cabinet",
+    "chair",
+    "desk",
+    "display",
+    "door",
+    "shelf",
+    "table",
+    "bed",
+    "pillow",
+    "sink",
+    "sofa",
+    "toilet",
+)
+"""The fifteen classes; the place of a name is its label."""
+
+STORED_POINTS = 2048
+
+_FILES = {
+    "obj-bg": "main_split/{split}_objectdataset.h5",
+    "obj-only": "main_split_nobg/{split}_objectdataset.h5",
+    "pb-t50-rs": "main_split/{split}_objectdataset_augmentedrot_scale75.h5",
+}
+
+_REMEDY = (
+    "Accept the terms at https://hkust-vgd.github.io/scanobjectnn/ to get the h5_files archive, unpack it, and "
+    "set data.root to the folder that holds main_split/ (--set data.root=PATH)."
+)
+
+
+def files(spec: ScanObjectNNData) -> tuple[Path, Path]:
+    """The training and the test file."""
+    root = Path(spec.root).expanduser()
+    pattern = _FILES[spec.variant]
+    return root / pattern.format(split="training"), root / pattern.format(split="test")
+
+
+def missing_files(spec: ScanObjectNNData) -> list[Path]:
+    """Those of the two files that are not there."""
+    return [path for path in files(spec) if not path.is_file()]
+
+
+def load_scanobjectnn(spec: ScanObjectNNData) -> ClassificationData:
+    """Read both splits, as stored: the protocol neither centres nor scales.
+
+    Raises:
+        DataError: a file is missing, or does not hold what was published.
+    """
+    missing = missing_files(spec)
+    if missing:
+        names = " and ".join(str(path) for path in missing)
+        raise DataError(f"ScanObjectNN ({spec.variant}) is not there: missing {names}", remedy=_REMEDY)
+    train, test = (_read(path, spec) for path in files(spec))
+    return ClassificationData(CLASSES, train, test)
+
+
+def _read(path: Path, spec: ScanObjectNNData) -> LabelledClouds:
+    import h5py
+
+    try:
+        with h5py.File(path, "r") as file:
+            points, labels = np.asarray(file["data"]), np.asarray(file["label"])
+    except (OSError, KeyError, TypeError) as error:
+        raise DataError(f"{path}: not a ScanObjectNN file: {error}", remedy=_REMEDY) from error
+    if points.ndim != 3 or points.shape[1:] != (STORED_POINTS, 3) or not np.issubdtype(points.dtype, np.floating):
+        raise DataError(f"{path}: 'data' is {points.dtype} {points.shape}, expected floats (n, {STORED_POINTS}, 3)")
+    if labels.shape != (len(points),) or not np.issubdtype(labels.dtype, np.integer):
+        raise DataError(f"{path}: 'label' is {labels.dtype} {labels.shape}, expected integers ({len(points)},)")
+    if len(labels) == 0 or labels.min() < 0 or labels.max() >= len(CLASSES):
+        raise DataError(f"{path}: labels must be 0 to {len(CLASSES) - 1}, and at least one cloud be there")
+    if not np.isfinite(points).all():
+        raise DataError(f"{path}: 'data' holds values that are NaN or infinite")
+    points = points.astype(np.float32)
+    if spec.points < STORED_POINTS:
+        points = _thin(points, spec.points)
+    return LabelledClouds(points, labels.astype(np.int64))
+
+
+def _thin(points: np.ndarray, count: int) -> np.ndarray:
+    """The farthest `count` of the stored points, as the official evaluation takes them."""
+    thinned = []
+    for batch in torch.from_numpy(points).split(256):
+        chosen = farthest_point_sampling(batch, count)
+        thinned.append(batch.gather(1, chosen.unsqueeze(-1).expand(-1, -1, 3)).numpy())
+    return np.concatenate(thinned)

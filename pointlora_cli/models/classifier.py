@@ -1,0 +1,48 @@
+"""A backbone, an adaptation and a head as one classifier."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from torch import Tensor, nn
+
+from pointlora_cli.adaptation.base import Adaptation
+from pointlora_cli.models.heads import HEADS, LinearHead, MLP3Head
+from pointlora_cli.models.point_mae import PointMAE
+from pointlora_cli.models.tokens import TokenSequence
+
+
+class Prediction(NamedTuple):
+    """What a forward pass gives."""
+
+    logits: Tensor  # (B, classes)
+    feature: Tensor  # (B, F), the head's input
+    sequence: TokenSequence  # the normalised tokens, and the adaptation's notes
+
+
+class Classifier(nn.Module):
+    """Clouds (B, N, 3) -> logits (B, classes)."""
+
+    def __init__(self, backbone: PointMAE, adaptation: Adaptation, classes: int) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.adaptation = adaptation
+        self.head: LinearHead | MLP3Head = HEADS[adaptation.head](
+            adaptation.feature_width(backbone.width), classes
+        )
+
+    def forward(self, points: Tensor) -> Prediction:
+        """Classify clouds (B, N, 3)."""
+        sequence = self.backbone(points, self.adaptation)
+        feature = self.adaptation.pool(sequence.tokens, sequence.layout)
+        return Prediction(self.head(feature), feature, sequence)
+
+    def freeze(self) -> None:
+        """Let exactly those parameters train that the adaptation lists."""
+        self.requires_grad_(False)
+        for part in self.adaptation.trained(self):
+            part.requires_grad_(True)
+
+    def undecayed(self) -> set[nn.Parameter]:
+        """Parameters of more than one dimension without weight decay: learned tokens (not their positions)."""
+        return {self.backbone.cls_token, *self.adaptation.undecayed()}

@@ -1,0 +1,67 @@
+"""The mini-PointNet that turns the points of a patch into one token (Point-BERT, Point-MAE)."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from pointlora_cli.models.normalization import RowBatchNorm, RowStatistics
+
+
+class PointMLP(nn.Module):
+    """linear1, batch norm, ReLU, linear2 on (rows, channels)."""
+
+    def __init__(self, inputs: int, hidden: int, outputs: int) -> None:
+        super().__init__()
+        self.linear1 = nn.Linear(inputs, hidden)
+        self.norm = RowBatchNorm(hidden)
+        self.linear2 = nn.Linear(hidden, outputs)
+
+
+class EncoderStatistics(NamedTuple):
+    """Batch statistics of one training pass, not yet tracked."""
+
+    first: RowStatistics
+    second: RowStatistics
+
+
+class PatchEncoder(nn.Module):
+    """Patches (B, G, K, 3) -> tokens (B, G, C).
+
+    `first` sees each point; its maximum over the patch joins each point as [global, local] and
+    enters `second`, whose maximum is the token. The 1x1 convolutions of the official code are matrix
+    products here, and the first layer of `second` is split by columns, so that its global half is
+    computed once per patch instead of once per point: the same sums in another order.
+    """
+
+    def __init__(self, width: int, widths: tuple[int, int, int] = (128, 256, 512)) -> None:
+        super().__init__()
+        hidden1, local, hidden2 = widths
+        self.first = PointMLP(3, hidden1, local)
+        self.second = PointMLP(2 * local, hidden2, width)
+
+    def forward(self, neighborhoods: Tensor) -> tuple[Tensor, EncoderStatistics | None]:
+        """Encode (B, G, K, 3); in training also return the statistics to `track`."""
+        batch, groups, size, _ = neighborhoods.shape
+        # Coordinates keep float32: eight bits of mantissa would move the points.
+        with torch.autocast(neighborhoods.device.type, enabled=False):
+            rows = self.first.linear1(neighborhoods.reshape(-1, 3))  # (B*G*K, hidden1)
+        rows, first = self.first.norm(rows)
+        local = self.first.linear2(F.relu(rows))  # (B*G*K, local)
+        pooled = local.view(batch * groups, size, -1).amax(dim=1)  # (B*G, local)
+
+        from_global, from_local = self.second.linear1.weight.chunk(2, dim=1)
+        once = F.linear(pooled, from_global, self.second.linear1.bias)  # (B*G, hidden2)
+        each = F.linear(local, from_local).view(batch * groups, size, -1) + once[:, None]
+        rows, second = self.second.norm(each.flatten(0, 1))
+        tokens = self.second.linear2(F.relu(rows)).view(batch, groups, size, -1).amax(dim=2)
+        statistics = None if first is None or second is None else EncoderStatistics(first, second)
+        return tokens, statistics
+
+    def track(self, statistics: EncoderStatistics) -> None:
+        """Update the running statistics of both batch norms as one official pass would."""
+        self.first.norm.track(statistics.first)
+        self.second.norm.track(statistics.second)

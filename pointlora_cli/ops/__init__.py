@@ -1,0 +1,1 @@
+"""Geometry on batches of clouds: sampling, neighbours, gathering."""

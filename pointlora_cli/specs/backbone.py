@@ -1,0 +1,54 @@
+"""The pre-trained network, and how a cloud becomes its tokens."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+from typing_extensions import Self
+
+from pointlora_cli.specs.base import Spec
+
+
+class TokenizerSpec(Spec):
+    """Patches of a cloud: farthest-point centers and their nearest neighbors."""
+
+    centers: int = Field(default=64, ge=1, le=4096, description="Patches (groups) of a cloud.")
+    neighbors: int = Field(default=32, ge=1, le=1024, description="Points of a patch (group size).")
+    skip_near_origin: bool = Field(
+        default=False,
+        description="Never choose a center with squared norm <= 1e-3, as the official CUDA sampler does.",
+    )
+
+
+class BackboneSpec(Spec):
+    """Point-MAE (ECCV 2022): a mini-PointNet patch encoder and a plain transformer."""
+
+    name: Literal["point-mae"] = "point-mae"
+    init: Literal["checkpoint", "random"] = Field(
+        default="checkpoint",
+        description="Start from a pre-trained checkpoint, or from seeded random weights.",
+    )
+    weights: str | None = Field(
+        default=None, description="The checkpoint file; needed where init is checkpoint."
+    )
+    width: int = Field(default=384, ge=8, le=4096, description="Channels of a token.")
+    depth: int = Field(default=12, ge=1, le=64, description="Transformer blocks.")
+    heads: int = Field(default=6, ge=1, le=64, description="Attention heads; must divide the width.")
+    drop_path: float = Field(default=0.1, ge=0, lt=1, description="Stochastic depth of the last block.")
+    encoder_widths: tuple[int, int, int] = Field(
+        default=(128, 256, 512), description="Channels inside the patch encoder."
+    )
+    position_width: int = Field(default=128, ge=1, description="Hidden channels of the position embedding.")
+
+    @model_validator(mode="after")
+    def _sizes_fit(self) -> Self:
+        if self.width % self.heads:
+            raise ValueError(f"heads ({self.heads}) must divide width ({self.width})")
+        if min(self.encoder_widths) < 1:
+            raise ValueError("encoder_widths must be positive")
+        if self.init == "random" and self.weights is not None:
+            raise ValueError(
+                "weights are given, but init is 'random': set init to 'checkpoint' or drop weights"
+            )
+        return self

@@ -1,0 +1,99 @@
+"""How a run trains: optimiser, schedule, augmentation, loop, output."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+from typing_extensions import Self
+
+from pointlora_cli.specs.base import Spec
+
+Precision = Literal["auto", "float32", "bfloat16"]
+Selection = Literal["last", "best-val", "best-test"]
+
+
+class OptimizerSpec(Spec):
+    """AdamW; 1-D parameters, biases and learned tokens are not decayed."""
+
+    name: Literal["adamw"] = "adamw"
+    lr: float = Field(default=5e-4, gt=0, description="Base learning rate.")
+    weight_decay: float = Field(default=0.05, ge=0)
+    betas: tuple[float, float] = Field(default=(0.9, 0.999))
+    eps: float = Field(default=1e-8, gt=0)
+    clip_norm: float | None = Field(
+        default=10.0, gt=0, description="Largest gradient norm; null: no clipping."
+    )
+
+    @model_validator(mode="after")
+    def _betas_fit(self) -> Self:
+        if not all(0 <= beta < 1 for beta in self.betas):
+            raise ValueError(f"betas must be in [0, 1), got {list(self.betas)}")
+        return self
+
+
+class ScheduleSpec(Spec):
+    """Cosine with linear warm-up, constant within an epoch."""
+
+    name: Literal["cosine"] = "cosine"
+    warmup_epochs: int = Field(default=10, ge=0)
+    warmup_lr: float = Field(default=1e-6, ge=0, description="Rate at the start of the warm-up.")
+    min_lr: float = Field(default=1e-6, ge=0, description="Rate at the end.")
+    length: int | None = Field(
+        default=None, ge=1, description="Epochs of the whole curve; null: train.epochs."
+    )
+    lag: int = Field(
+        default=0,
+        ge=0,
+        description="Epochs by which the rate lags. The released loops step after each epoch with that "
+        "epoch's number, so they run epoch e at the rate of e - 1 (lag 1).",
+    )
+
+
+class AugmentationSpec(Spec):
+    """Random changes of each training cloud, in this order: scale, translate, rotate."""
+
+    scale: tuple[float, float] | None = Field(
+        default=(2 / 3, 3 / 2), description="Range of the factor per axis."
+    )
+    translate: float = Field(default=0.2, ge=0, description="Largest shift per axis.")
+    rotate: Literal["none", "x", "y", "z"] = Field(default="none", description="Any angle about this axis.")
+    shuffle: bool = Field(
+        default=True, description="Shuffle the points, which changes the first center and so all of them."
+    )
+
+    @model_validator(mode="after")
+    def _scale_fits(self) -> Self:
+        if self.scale is not None and not 0 < self.scale[0] <= self.scale[1]:
+            raise ValueError(f"scale must be [low, high] with 0 < low <= high, got {list(self.scale)}")
+        return self
+
+
+class TrainSpec(Spec):
+    """The loop."""
+
+    epochs: int = Field(default=100, ge=1, le=100_000)
+    batch_size: int = Field(default=32, ge=2, description="Clouds in a step; batch norm needs at least 2.")
+    eval_batch_size: int = Field(default=64, ge=1)
+    drop_last: bool = Field(default=True, description="Leave out the last, smaller batch of an epoch.")
+    seed: int = Field(default=0, ge=0, lt=2**32)
+    device: str = Field(
+        default="auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto, cpu, cuda, cuda:N."
+    )
+    precision: Precision = Field(
+        default="auto", description="auto: bfloat16 on a GPU that has it, else float32."
+    )
+    label_smoothing: float = Field(default=0.0, ge=0, lt=1)
+    selection: Selection = Field(
+        default="last",
+        description="Which epoch is kept: last; best-val (a stratified part of the training set); "
+        "best-test (the field's habit: it looks at the test set).",
+    )
+    val_fraction: float = Field(default=0.1, gt=0, lt=1, description="Part held out for best-val.")
+    eval_every: int = Field(default=1, ge=1, description="Evaluate every so many epochs, and after the last.")
+
+
+class OutputSpec(Spec):
+    """Where a run goes."""
+
+    dir: str = Field(default="runs", description="The folder that holds the run directories.")

@@ -1,0 +1,177 @@
+"""The one training loop."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from torch.nn.utils import clip_grad_norm_
+
+from pointlora_cli.datasets.base import LabelledClouds
+from pointlora_cli.errors import DivergedError
+from pointlora_cli.models.classifier import Classifier
+from pointlora_cli.specs.run import RunSpec
+from pointlora_cli.training.augmentation import Augmentation
+from pointlora_cli.training.devices import autocast
+from pointlora_cli.training.events import EpochDone, Listener, StepDone, TrainingStarted
+from pointlora_cli.training.metrics import Metrics
+from pointlora_cli.training.optimizer import build_optimizer
+from pointlora_cli.training.schedule import build_schedule
+
+_TELL_EVERY = 0.1  # seconds between steps that are told: on a GPU each telling waits for the device
+
+
+class StepOutput(NamedTuple):
+    """Sums over the clouds of a step, still on the device."""
+
+    loss: Tensor
+    correct: Tensor
+
+
+def train(
+    model: Classifier,
+    spec: RunSpec,
+    clouds: LabelledClouds,
+    evaluated: LabelledClouds,
+    *,
+    device: torch.device,
+    dtype: torch.dtype,
+    listen: Listener,
+    keep: Callable[[EpochDone], None],
+) -> EpochDone:
+    """Train `model` in place on `clouds`; tell `listen`, and call `keep` while the weights of a kept epoch stand.
+
+    The kept epoch is the last one, or the one with the best accuracy on `evaluated` (the first of
+    equals), as `spec.train.selection` says.
+
+    Returns:
+        the epoch that was kept.
+
+    Raises:
+        DivergedError: the loss is not finite.
+    """
+    options = spec.train
+    torch.manual_seed(options.seed)  # dropout and drop path draw from the default generator
+    order = torch.Generator().manual_seed(options.seed)
+    augment = Augmentation(spec.augmentation, torch.Generator(device).manual_seed(options.seed + 1))
+    optimizer = build_optimizer(model, spec.optimizer)
+    schedule = build_schedule(spec.schedule, base_lr=spec.optimizer.lr, epochs=options.epochs)
+    points = torch.from_numpy(clouds.points).to(device)
+    labels = torch.from_numpy(clouds.labels).to(device)
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+
+    sizes = batch_sizes(len(clouds), options.batch_size, drop_last=options.drop_last)
+    listen(TrainingStarted(options.epochs, len(sizes), max(sizes)))
+    kept: EpochDone | None = None
+    for epoch in range(options.epochs):
+        model.train()
+        lr = schedule.in_epoch(epoch)
+        for group in optimizer.param_groups:
+            group["lr"] = lr
+        indices = torch.randperm(len(clouds), generator=order).to(device)
+        loss_sum, correct, seen = torch.zeros((), device=device), torch.zeros((), device=device), 0
+        began = told = time.monotonic()
+        for step, size in enumerate(sizes, start=1):
+            batch = indices[seen : seen + size]
+            optimizer.zero_grad(set_to_none=True)
+            with autocast(device, dtype):
+                output = training_step(model, augment(points[batch]), labels[batch], options.label_smoothing)
+            if spec.optimizer.clip_norm is not None:
+                clip_grad_norm_(trained, spec.optimizer.clip_norm)
+            optimizer.step()
+            loss_sum += output.loss
+            correct += output.correct
+            seen += size
+            now = time.monotonic()
+            if device.type == "cpu" or now - told >= _TELL_EVERY or step == len(sizes):
+                mean = _finite(loss_sum, seen, epoch, step)
+            if now - told >= _TELL_EVERY or step == len(sizes):
+                told = now
+                rate = seen / max(now - began, 1e-9)
+                listen(StepDone(epoch, step, mean, correct.item() / seen, rate))
+        evaluation = None
+        if (epoch + 1) % options.eval_every == 0 or epoch == options.epochs - 1:
+            evaluation = evaluate(
+                model, evaluated, batch_size=options.eval_batch_size, device=device, dtype=dtype
+            )
+        better = _is_kept(spec, evaluation, kept)
+        done = EpochDone(epoch, lr, mean, correct.item() / seen, evaluation, better)
+        if better:
+            kept = done
+            keep(done)
+        listen(done)
+    assert kept is not None  # the last epoch is always evaluated, so at least that one was kept
+    return kept
+
+
+def training_step(model: Classifier, points: Tensor, labels: Tensor, label_smoothing: float = 0.0) -> StepOutput:
+    """Forward and backward of one batch: points (B, N, 3), labels (B,). Gradients are left in the parameters."""
+    prediction = model(points)
+    logits = prediction.logits.float()
+    loss = F.cross_entropy(logits, labels, label_smoothing=label_smoothing)
+    regularization = model.adaptation.regularization(prediction.sequence)
+    if regularization is not None:
+        loss = loss + regularization
+    loss.backward()
+    correct = (logits.argmax(dim=1) == labels).sum()
+    return StepOutput(loss.detach() * len(labels), correct)
+
+
+@torch.inference_mode()
+def predict_logits(
+    model: Classifier, points: Tensor, *, batch_size: int, device: torch.device, dtype: torch.dtype
+) -> Tensor:
+    """Logits (n, classes), float32 on `device`, of clouds (n, P, 3), in evaluation mode."""
+    model.eval()
+    logits = []
+    with autocast(device, dtype):
+        for batch in points.split(batch_size):
+            logits.append(model(batch.to(device)).logits.float())
+    return torch.cat(logits)
+
+
+def evaluate(
+    model: Classifier, clouds: LabelledClouds, *, batch_size: int, device: torch.device, dtype: torch.dtype
+) -> Metrics:
+    """Classify `clouds` once, without augmentation."""
+    points = torch.from_numpy(clouds.points)
+    logits = predict_logits(model, points, batch_size=batch_size, device=device, dtype=dtype).cpu()
+    loss = F.cross_entropy(logits, torch.from_numpy(clouds.labels)).item()
+    confusion = np.zeros((logits.shape[1],) * 2, dtype=np.int64)
+    np.add.at(confusion, (clouds.labels, logits.argmax(dim=1).numpy()), 1)
+    return Metrics(confusion, loss)
+
+
+def batch_sizes(count: int, batch_size: int, *, drop_last: bool) -> list[int]:
+    """Sizes of an epoch's batches; none of a single cloud, which batch norm cannot take.
+
+    A set smaller than one batch is one batch, whole.
+    """
+    sizes = [batch_size] * (count // batch_size)
+    rest = count % batch_size
+    if rest > 1 and (not drop_last or not sizes):
+        sizes.append(rest)
+    return sizes
+
+
+def _finite(loss_sum: Tensor, seen: int, epoch: int, step: int) -> float:
+    mean = loss_sum.item() / seen
+    if not np.isfinite(mean):
+        raise DivergedError(
+            f"training diverged: the loss is {mean} in epoch {epoch + 1}, step {step}",
+            remedy="Lower optimizer.lr, or check the data with `pointlora validate`; the last kept weights stand.",
+        )
+    return mean
+
+
+def _is_kept(spec: RunSpec, evaluation: Metrics | None, kept: EpochDone | None) -> bool:
+    if spec.train.selection == "last":
+        return True
+    if evaluation is None:
+        return False
+    return kept is None or kept.evaluation is None or evaluation.accuracy > kept.evaluation.accuracy
