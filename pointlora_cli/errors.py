@@ -71,3 +71,30 @@ class DivergedError(PointLoRAError):
 
     exit_code = ExitCode.DIVERGED
     kind = "diverged"
+
+
+class InterruptedRunError(PointLoRAError):
+    """A person or the system stopped the run; what was kept stands."""
+
+    kind = "interrupted"
+
+    def __init__(self, message: str, remedy: str | None = None, *, terminated: bool = False) -> None:
+        super().__init__(message, remedy)
+        self.exit_code = ExitCode.TERMINATED if terminated else ExitCode.INTERRUPTED
+
+
+class Terminated(KeyboardInterrupt):  # noqa: N818 - it is a request, like its base
+    """SIGTERM, raised where Ctrl-C would raise KeyboardInterrupt."""
+
+
+def combined(errors: list[PointLoRAError], summary: str) -> PointLoRAError:
+    """Several errors as one, with the class and exit code of the gravest; a single one as it is."""
+    if len(errors) == 1:
+        return errors[0]
+    lines = [summary]
+    for error in errors:
+        lines.append(f"  - {error.message}")
+        if error.remedy:
+            lines.append(f"    {error.remedy}")
+    gravest = max(errors, key=lambda error: error.exit_code)
+    return type(gravest)("\n".join(lines)) if type(gravest) in (DataError, UsageError) else DataError("\n".join(lines))

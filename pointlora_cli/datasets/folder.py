@@ -34,6 +34,15 @@ class _Loaded(NamedTuple):
     notices: list[str]
 
 
+def list_folder_classes(spec: FolderData) -> tuple[str, ...]:
+    """The class names, sorted; no cloud is read.
+
+    Raises:
+        DataError: the folder is missing or laid out otherwise.
+    """
+    return _class_names(spec.root, [listing for listing in _list_splits(Path(spec.root).expanduser()) if listing])
+
+
 def load_folder(spec: FolderData) -> ClassificationData:
     """Read and resample every cloud of the folder.
 
@@ -43,12 +52,7 @@ def load_folder(spec: FolderData) -> ClassificationData:
         DataError: the folder is missing or laid out otherwise, or a class has no readable cloud.
     """
     train, test, whole = _list_splits(Path(spec.root).expanduser())
-    listings = [whole] if whole else [train, test]
-    classes = sorted({name for listing in listings if listing for name in listing.files})
-    if len(classes) < 2:
-        raise DataError(
-            f"{spec.root}: found {len(classes)} class folders with clouds, need at least 2", remedy=_REMEDY
-        )
+    classes = _class_names(spec.root, [listing for listing in (train, test, whole) if listing])
     if whole is not None:
         loaded = _load(whole, classes, spec)
         notices = loaded.notices
@@ -66,7 +70,38 @@ def load_folder(spec: FolderData) -> ClassificationData:
     missing = [name for index, name in enumerate(classes) if index not in train_clouds.labels]
     if missing:
         raise DataError(f"{spec.root}: no readable training cloud of class {', '.join(missing)}", remedy=_REMEDY)
-    return ClassificationData(tuple(classes), train_clouds, test_clouds, tuple(notices))
+    return ClassificationData(classes, train_clouds, test_clouds, tuple(notices))
+
+
+def load_labelled_folder(spec: FolderData, classes: tuple[str, ...]) -> tuple[LabelledClouds, tuple[str, ...]]:
+    """Read a folder to evaluate on: its test/ part, or the whole of it where it is not split.
+
+    Returns:
+        the clouds, labelled as in `classes`, and notices.
+
+    Raises:
+        DataError: the folder is missing or laid out otherwise, or holds a class that is not in `classes`.
+    """
+    _, test, whole = _list_splits(Path(spec.root).expanduser())
+    listing = test or whole
+    assert listing is not None  # there is one or the other
+    unknown = sorted(set(listing.files) - set(classes))
+    if unknown:
+        raise DataError(
+            f"{spec.root}: holds classes that the model does not know: {', '.join(unknown)}",
+            remedy=f"The model knows {', '.join(classes)}.",
+        )
+    if not listing.files:
+        raise DataError(f"{listing.root}: no class folder with clouds", remedy=_REMEDY)
+    loaded = _load(listing, classes, spec)
+    return loaded.clouds, tuple(loaded.notices)
+
+
+def _class_names(root: str, listings: Sequence[_Listing]) -> tuple[str, ...]:
+    classes = sorted({name for listing in listings for name in listing.files})
+    if len(classes) < 2:
+        raise DataError(f"{root}: found {len(classes)} class folders with clouds, need at least 2", remedy=_REMEDY)
+    return tuple(classes)
 
 
 def _list_splits(root: Path) -> tuple[_Listing | None, _Listing | None, _Listing | None]:

@@ -52,9 +52,17 @@ def files(spec: ScanObjectNNData) -> tuple[Path, Path]:
     return root / pattern.format(split="training"), root / pattern.format(split="test")
 
 
-def missing_files(spec: ScanObjectNNData) -> list[Path]:
-    """Those of the two files that are not there."""
-    return [path for path in files(spec) if not path.is_file()]
+def require_files(spec: ScanObjectNNData) -> None:
+    """Raise unless both files are there.
+
+    Raises:
+        DataError: which are missing, and how to get them.
+    """
+    missing = [str(path) for path in files(spec) if not path.is_file()]
+    if missing:
+        raise DataError(
+            f"ScanObjectNN ({spec.variant}) is not there: missing {' and '.join(missing)}", remedy=_REMEDY
+        )
 
 
 def load_scanobjectnn(spec: ScanObjectNNData) -> ClassificationData:
@@ -63,10 +71,7 @@ def load_scanobjectnn(spec: ScanObjectNNData) -> ClassificationData:
     Raises:
         DataError: a file is missing, or does not hold what was published.
     """
-    missing = missing_files(spec)
-    if missing:
-        names = " and ".join(str(path) for path in missing)
-        raise DataError(f"ScanObjectNN ({spec.variant}) is not there: missing {names}", remedy=_REMEDY)
+    require_files(spec)
     train, test = (_read(path, spec) for path in files(spec))
     return ClassificationData(CLASSES, train, test)
 

@@ -1,0 +1,1 @@
+"""Reading, checking and writing point-cloud and mesh files; needs numpy alone (and lazrs for LAZ)."""

@@ -1,0 +1,85 @@
+"""The progress of a training run."""
+
+from __future__ import annotations
+
+from types import TracebackType
+
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from typing_extensions import Self
+
+from pointlora_cli.console.screen import Screen
+from pointlora_cli.training.events import EpochDone, Event, Notice, StepDone, TrainingStarted
+
+
+class TrainingProgress:
+    """Listens to a run: a live bar on a terminal, a line for each epoch elsewhere. All on stderr."""
+
+    def __init__(self, screen: Screen, *, evaluated: str) -> None:
+        self._screen = screen
+        self._evaluated = evaluated
+        self._live = screen.err.is_terminal
+        self._task: TaskID | None = None
+        self._epochs = 0
+        self._steps = 0
+        self._accuracy: float | None = None
+        self._rate = 0.0
+        self._bar = Progress(
+            TextColumn("epoch {task.fields[epoch]}/{task.fields[epochs]}"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[status]}"),
+            TimeRemainingColumn(compact=True),
+            console=screen.err,
+            transient=True,
+        )
+
+    def __enter__(self) -> Self:
+        """Start the live display, where there is one."""
+        if self._live:
+            self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Take the live display down, also after an error."""
+        if self._live:
+            self._bar.stop()
+
+    def __call__(self, event: Event) -> None:
+        """Show an event."""
+        match event:
+            case Notice(message):
+                self._screen.note(message)
+            case TrainingStarted(epochs, steps_per_epoch, _):
+                self._epochs, self._steps = epochs, steps_per_epoch
+                self._task = self._bar.add_task(
+                    "train", total=epochs * steps_per_epoch, epoch=1, epochs=epochs, status=""
+                )
+            case StepDone():
+                self._show_step(event)
+            case EpochDone():
+                self._show_epoch(event)
+
+    def _show_step(self, event: StepDone) -> None:
+        self._rate = event.clouds_per_second
+        if not self._live or self._task is None:
+            return
+        status = f"loss {event.loss:.3f}  train {event.accuracy:.1%}"
+        if self._accuracy is not None:
+            status += f"  {self._evaluated} {self._accuracy:.1%}"
+        status += f"  {event.clouds_per_second:,.0f} clouds/s  left"
+        self._bar.update(
+            self._task, completed=event.epoch * self._steps + event.step, epoch=event.epoch + 1, status=status
+        )
+
+    def _show_epoch(self, event: EpochDone) -> None:
+        if event.evaluation is not None:
+            self._accuracy = event.evaluation.accuracy
+        if self._live:
+            return
+        line = f"epoch {event.epoch + 1}/{self._epochs}  lr {event.lr:.2e}  loss {event.loss:.4f}  "
+        line += f"train {event.accuracy:.2%}"
+        if event.evaluation is not None:
+            line += f"  {self._evaluated} {event.evaluation.accuracy:.2%}"
+        self._screen.err.print(f"{line}  {self._rate:,.0f} clouds/s", soft_wrap=True)

@@ -1,0 +1,65 @@
+"""Tables of results."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from rich import box
+from rich.markup import escape
+from rich.table import Table
+
+from pointlora_cli.training.metrics import Metrics
+
+WIDEST_CONFUSION = 20  # classes of which the whole matrix is shown
+_WORST = 10  # confusions listed where it is not
+
+
+def plain_table(*columns: str, right: Sequence[str] = (), title: str | None = None) -> Table:
+    """An empty table with these columns; those in `right` are aligned right. Long cells fold, never vanish."""
+    table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", title_style="bold")
+    for column in columns:
+        table.add_column(column, justify="right" if column in right else "left", overflow="fold")
+    return table
+
+
+def percent(share: float) -> str:
+    """A share as a percentage with two decimals; a dash for NaN."""
+    return "–" if math.isnan(share) else f"{100 * share:.2f}"
+
+
+def class_table(classes: Sequence[str], metrics: Metrics) -> Table:
+    """Recall and precision of each class."""
+    right = ("clouds", "correct %", "precision %")
+    table = plain_table("class", *right, right=right, title="By class")
+    rows = zip(classes, metrics.class_counts, metrics.class_accuracy, metrics.class_precision, strict=True)
+    for name, count, recall, precision in rows:
+        table.add_row(escape(name), f"{count:,}", percent(recall), percent(precision))
+    return table
+
+
+def confusion_table(classes: Sequence[str], metrics: Metrics) -> Table:
+    """The confusion matrix; for many classes, its largest entries off the diagonal."""
+    if len(classes) > WIDEST_CONFUSION:
+        return _worst_confusions(classes, metrics)
+    table = plain_table("truth \\ predicted", title="Confusion")
+    for number in range(1, len(classes) + 1):
+        table.add_column(str(number), justify="right")
+    for index, name in enumerate(classes):
+        cells = [
+            f"[bold]{count}[/]" if index == column else (str(count) if count else "[dim]·[/]")
+            for column, count in enumerate(metrics.confusion[index])
+        ]
+        table.add_row(f"{index + 1:>2} {escape(name)}", *cells)
+    return table
+
+
+def _worst_confusions(classes: Sequence[str], metrics: Metrics) -> Table:
+    table = plain_table("truth", "predicted", "clouds", right=("clouds",), title="Most frequent confusions")
+    entries = [
+        (int(metrics.confusion[i, j]), i, j) for i in range(len(classes)) for j in range(len(classes)) if i != j
+    ]
+    for count, truth, predicted in sorted(entries, reverse=True)[:_WORST]:
+        if count:
+            table.add_row(escape(classes[truth]), escape(classes[predicted]), str(count))
+    return table

@@ -1,0 +1,1 @@
+"""One small module per subcommand: does the job, returns a typed result, prints nothing."""

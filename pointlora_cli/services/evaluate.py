@@ -1,0 +1,71 @@
+"""Evaluate a trained model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from pointlora_cli.datasets.base import LabelledClouds
+from pointlora_cli.datasets.build import load_data
+from pointlora_cli.datasets.folder import load_labelled_folder
+from pointlora_cli.errors import DataError
+from pointlora_cli.services.trained_model import TrainedModel, load_trained_model
+from pointlora_cli.specs.data import FolderData
+from pointlora_cli.training.adapter_file import AdapterRecord
+from pointlora_cli.training.events import Listener, Notice
+from pointlora_cli.training.loop import evaluate as evaluate_clouds
+from pointlora_cli.training.metrics import Metrics
+
+
+@dataclass(frozen=True)
+class EvaluationResult:
+    """How a trained model does on a set of clouds."""
+
+    adapter: Path
+    record: AdapterRecord
+    data: str  # what it was evaluated on
+    metrics: Metrics
+    device: str
+
+
+def evaluate(
+    folder: Path, listen: Listener, *, data: Path | None = None, base: Path | None = None, device: str | None = None
+) -> EvaluationResult:
+    """Evaluate the adapter in `folder` on its own test set, or on a folder of clouds.
+
+    Raises:
+        PointLoRAError: adapter, base or data are missing, or do not belong together.
+    """
+    trained = load_trained_model(folder, base=base, device=device)
+    name, clouds = _clouds(trained, data, listen)
+    metrics = evaluate_clouds(
+        trained.model,
+        clouds,
+        batch_size=trained.record.spec.train.eval_batch_size,
+        device=trained.device,
+        dtype=trained.dtype,
+    )
+    return EvaluationResult(folder, trained.record, name, metrics, str(trained.device))
+
+
+def _clouds(trained: TrainedModel, root: Path | None, listen: Listener) -> tuple[str, LabelledClouds]:
+    record = trained.record
+    if root is not None:
+        resampling = record.resampling
+        spec = FolderData(root=str(root), points=resampling.points, normalize=resampling.normalize)
+        clouds, notices = load_labelled_folder(spec, record.classes)
+        name = str(root)
+    else:
+        own = load_data(record.spec.data)
+        if own.classes != record.classes:
+            raise DataError(
+                f"the data set now holds other classes than the model was trained on: {', '.join(own.classes)} "
+                f"instead of {', '.join(record.classes)}",
+                remedy="Give a folder to evaluate on with --data DIR.",
+            )
+        clouds, notices, name = own.test, own.notices, f"{record.spec.data.source} test set"
+    for notice in notices:
+        listen(Notice(notice))
+    if len(clouds) == 0:
+        raise DataError(f"{name}: no cloud to evaluate on")
+    return name, clouds

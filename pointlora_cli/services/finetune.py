@@ -1,0 +1,196 @@
+"""Fine-tune a backbone, and keep what it learned."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from pointlora_cli.errors import DivergedError, InterruptedRunError, Terminated
+from pointlora_cli.models.counting import ParameterCounts, count_parameters
+from pointlora_cli.services.preparation import Prepared, prepare
+from pointlora_cli.services.runs import RunDirectory, describe_environment
+from pointlora_cli.specs.run import RunSpec
+from pointlora_cli.training.adapter_file import apply_adapter, read_adapter, save_adapter
+from pointlora_cli.training.augmentation import Augmentation
+from pointlora_cli.training.events import EpochDone, Event, Listener, Notice
+from pointlora_cli.training.loop import batch_sizes, evaluate, train, training_step
+from pointlora_cli.training.metrics import Metrics
+from pointlora_cli.training.optimizer import build_optimizer
+
+
+@dataclass(frozen=True)
+class FinetuneResult:
+    """A finished run."""
+
+    run: Path
+    adapter: Path
+    adapter_bytes: int
+    spec: RunSpec
+    classes: tuple[str, ...]
+    parameters: ParameterCounts
+    kept_epoch: int  # from 1
+    test: Metrics  # of the kept weights, on the test set
+    seconds: float  # training, evaluation included
+    device: str
+    precision: str
+
+
+@dataclass(frozen=True)
+class Rehearsal:
+    """What a dry run found: everything is in place and one step works."""
+
+    spec: RunSpec
+    classes: tuple[str, ...]
+    train_clouds: int
+    evaluated_clouds: int
+    steps_per_epoch: int
+    parameters: ParameterCounts
+    loss: float
+    step_seconds: float
+    device: str
+    precision: str
+
+
+def finetune(spec: RunSpec, listen: Listener) -> FinetuneResult:
+    """Run a spec from its checks to its kept adapter.
+
+    Raises:
+        PointLoRAError: anything wrong with the spec's files; nothing is left behind then.
+        DivergedError: the loss is not finite; the run directory keeps the last good weights.
+        InterruptedRunError: Ctrl-C or SIGTERM; the run directory keeps the last kept weights.
+    """
+    prepared = prepare(spec, listen)
+    precision = str(prepared.dtype).removeprefix("torch.")
+    run = RunDirectory.create(spec, describe_environment(str(prepared.device), precision))
+    epochs: list[EpochDone] = []
+
+    def record(event: Event) -> None:
+        if isinstance(event, EpochDone):
+            epochs.append(event)
+            run.append_metrics(metrics_row(event, spec))
+        elif isinstance(event, Notice):
+            run.log(event.message)
+        listen(event)
+
+    def keep(epoch: EpochDone) -> None:
+        result = metrics_row(epoch, spec)
+        save_adapter(run.adapter, prepared.model, prepared.base, spec, prepared.data.classes, result)
+
+    began = time.monotonic()
+    try:
+        kept = train(
+            prepared.model,
+            spec,
+            prepared.train,
+            prepared.evaluated,
+            device=prepared.device,
+            dtype=prepared.dtype,
+            listen=record,
+            keep=keep,
+        )
+    except KeyboardInterrupt as stop:
+        raise _interrupted(run, epochs, terminated=isinstance(stop, Terminated)) from None
+    except DivergedError as error:
+        run.log(error.message)
+        raise DivergedError(f"{error.message} ({run.path})", error.remedy) from error
+    seconds = time.monotonic() - began
+    run.log(f"done: {spec.train.epochs} epochs in {seconds:.1f} s, kept epoch {kept.epoch + 1}")
+    return FinetuneResult(
+        run=run.path,
+        adapter=run.adapter,
+        adapter_bytes=sum(path.stat().st_size for path in run.adapter.iterdir()),
+        spec=spec,
+        classes=prepared.data.classes,
+        parameters=count_parameters(prepared.model),
+        kept_epoch=kept.epoch + 1,
+        test=_test_metrics(prepared, run, kept),
+        seconds=seconds,
+        device=str(prepared.device),
+        precision=precision,
+    )
+
+
+def rehearse(spec: RunSpec, listen: Listener) -> Rehearsal:
+    """Make every check of a run and one real optimiser step; write nothing.
+
+    Raises:
+        PointLoRAError: as `finetune`.
+    """
+    prepared = prepare(spec, listen)
+    model, device = prepared.model, prepared.device
+    sizes = batch_sizes(len(prepared.train), spec.train.batch_size, drop_last=spec.train.drop_last)
+    torch.manual_seed(spec.train.seed)
+    optimizer = build_optimizer(model, spec.optimizer)
+    augment = Augmentation(spec.augmentation, torch.Generator(device).manual_seed(spec.train.seed))
+    model.train()
+    began = time.monotonic()
+    points = torch.from_numpy(prepared.train.points[: sizes[0]]).to(device)
+    labels = torch.from_numpy(prepared.train.labels[: sizes[0]]).to(device)
+    output = training_step(model, augment(points), labels, spec.train.label_smoothing)
+    optimizer.step()
+    loss = output.loss.item() / sizes[0]
+    return Rehearsal(
+        spec=spec,
+        classes=prepared.data.classes,
+        train_clouds=len(prepared.train),
+        evaluated_clouds=len(prepared.evaluated),
+        steps_per_epoch=len(sizes),
+        parameters=count_parameters(model),
+        loss=loss,
+        step_seconds=time.monotonic() - began,
+        device=str(device),
+        precision=str(prepared.dtype).removeprefix("torch."),
+    )
+
+
+def metrics_row(epoch: EpochDone, spec: RunSpec) -> dict[str, Any]:
+    """One epoch as a line of metrics.jsonl; it holds nothing that differs between equal runs."""
+    row: dict[str, Any] = {
+        "epoch": epoch.epoch + 1,
+        "lr": epoch.lr,
+        "loss": epoch.loss,
+        "train_accuracy": epoch.accuracy,
+        "kept": epoch.kept,
+    }
+    if epoch.evaluation is not None:
+        row |= {
+            "evaluated": "validation" if spec.train.selection == "best-val" else "test",
+            "evaluation_loss": epoch.evaluation.loss,
+            "accuracy": epoch.evaluation.accuracy,
+            "mean_class_accuracy": epoch.evaluation.mean_class_accuracy,
+        }
+    return row
+
+
+def _test_metrics(prepared: Prepared, run: RunDirectory, kept: EpochDone) -> Metrics:
+    """The kept weights on the test set: known already, unless another set chose the epoch."""
+    if prepared.spec.train.selection != "best-val" and kept.evaluation is not None:
+        return kept.evaluation
+    record, tensors = read_adapter(run.adapter)
+    apply_adapter(prepared.model, prepared.base, record, tensors, run.adapter)
+    return evaluate(
+        prepared.model,
+        prepared.data.test,
+        batch_size=prepared.spec.train.eval_batch_size,
+        device=prepared.device,
+        dtype=prepared.dtype,
+    )
+
+
+def _interrupted(run: RunDirectory, epochs: list[EpochDone], *, terminated: bool) -> InterruptedRunError:
+    kept = next((epoch.epoch + 1 for epoch in reversed(epochs) if epoch.kept), None)
+    what = "terminated" if terminated else "interrupted"
+    run.log(f"{what} in epoch {len(epochs) + 1}")
+    if kept is None:
+        return InterruptedRunError(
+            f"{what} before the first epoch was done: nothing is kept in {run.path}", terminated=terminated
+        )
+    return InterruptedRunError(
+        f"{what} in epoch {len(epochs) + 1}: the adapter of epoch {kept} is kept in {run.path}",
+        remedy=f"Use it with: pointlora evaluate {run.path}",
+        terminated=terminated,
+    )

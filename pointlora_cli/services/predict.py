@@ -1,0 +1,99 @@
+"""Classify clouds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from pointlora_cli.clouds.cloud import PointCloud
+from pointlora_cli.clouds.reading import is_readable, read
+from pointlora_cli.datasets.resampling import resample
+from pointlora_cli.errors import CloudError, DataError
+from pointlora_cli.services.trained_model import TrainedModel
+from pointlora_cli.training.loop import predict_logits
+
+_BATCH = 32
+
+
+@dataclass(frozen=True)
+class Classified:
+    """What the model says of one cloud."""
+
+    path: Path
+    points: int  # in the file
+    probabilities: NDArray[np.float64]  # (classes,), as the adapter's record orders them
+    notices: tuple[str, ...]  # what was repaired or resampled
+
+
+@dataclass(frozen=True)
+class Unreadable:
+    """A file that could not be classified."""
+
+    path: Path
+    error: CloudError
+
+
+def find_clouds(paths: Sequence[Path]) -> list[Path]:
+    """The files named, and every readable file in the folders named, sorted within each.
+
+    Raises:
+        DataError: a folder holds nothing readable.
+    """
+    found: list[Path] = []
+    for path in paths:
+        if not path.is_dir():
+            found.append(path)
+            continue
+        inside = sorted(file for file in path.rglob("*") if file.is_file() and is_readable(file))
+        if not inside:
+            raise DataError(f"{path}: no point-cloud or mesh file in this folder")
+        found += inside
+    return found
+
+
+def predict(trained: TrainedModel, paths: Sequence[Path]) -> Iterator[Classified | Unreadable]:
+    """Classify each file, in order; a broken one is reported and does not stop the rest."""
+    for start in range(0, len(paths), _BATCH):
+        batch = [_read(path) for path in paths[start : start + _BATCH]]
+        clouds = [cloud for cloud in batch if isinstance(cloud, PointCloud)]
+        probabilities = iter(_probabilities(trained, clouds))
+        for path, cloud in zip(paths[start : start + _BATCH], batch, strict=True):
+            if isinstance(cloud, PointCloud):
+                yield Classified(path, len(cloud.points), next(probabilities), _notices(trained, cloud))
+            else:
+                yield Unreadable(path, cloud)
+
+
+def _read(path: Path) -> PointCloud | CloudError:
+    try:
+        return read(path)
+    except CloudError as error:
+        return error
+
+
+def _probabilities(trained: TrainedModel, clouds: list[PointCloud]) -> NDArray[np.float64]:
+    if not clouds:
+        return np.empty((0, len(trained.record.classes)))
+    resampling = trained.record.resampling
+    points = np.stack([resample(cloud, resampling.points, resampling.normalize) for cloud in clouds])
+    logits = predict_logits(
+        trained.model,
+        torch.from_numpy(points),
+        batch_size=_BATCH,
+        device=trained.device,
+        dtype=trained.dtype,
+    )
+    return logits.double().softmax(dim=1).cpu().numpy()
+
+
+def _notices(trained: TrainedModel, cloud: PointCloud) -> tuple[str, ...]:
+    wanted = trained.record.resampling.points
+    if len(cloud.points) == wanted:
+        return cloud.warnings
+    how = "thinned" if len(cloud.points) > wanted else "repeated"
+    return (*cloud.warnings, f"{how} from {len(cloud.points):,} to the model's {wanted:,} points")

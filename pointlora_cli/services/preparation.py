@@ -1,0 +1,111 @@
+"""Everything a run needs before its first step, checked in the order in which it can fail."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from pointlora_cli.datasets.base import ClassificationData, LabelledClouds
+from pointlora_cli.datasets.build import check_data, load_data
+from pointlora_cli.datasets.splits import stratified_split
+from pointlora_cli.errors import DataError, PointLoRAError, UsageError, combined
+from pointlora_cli.models.base_weights import POINT_MAE_URL, BaseWeights, load_base
+from pointlora_cli.models.build import build_initialized_classifier
+from pointlora_cli.models.classifier import Classifier
+from pointlora_cli.specs.run import RunSpec
+from pointlora_cli.training.devices import resolve_device, resolve_precision
+from pointlora_cli.training.events import Listener, Notice
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A run that can start."""
+
+    spec: RunSpec
+    data: ClassificationData
+    train: LabelledClouds  # what it learns from
+    evaluated: LabelledClouds  # what each epoch is evaluated on
+    model: Classifier
+    base: BaseWeights
+    device: torch.device
+    dtype: torch.dtype
+
+
+def find_problems(spec: RunSpec) -> list[PointLoRAError]:
+    """What keeps a run from starting, as far as can be seen without reading the data."""
+    problems: list[PointLoRAError] = []
+    try:
+        check_data(spec.data)
+    except PointLoRAError as error:
+        problems.append(error)
+    problems += _weight_problems(spec)
+    try:
+        resolve_precision(spec.train.precision, resolve_device(spec.train.device))
+    except PointLoRAError as error:
+        problems.append(error)
+    return problems
+
+
+def prepare(spec: RunSpec, listen: Listener) -> Prepared:
+    """Check everything, read the data, and put the base weights into the model.
+
+    Raises:
+        PointLoRAError: all that is missing or wrong, in one message.
+    """
+    problems = find_problems(spec)
+    if problems:
+        raise combined(problems, f"the run cannot start; {len(problems)} things are missing:")
+    device = resolve_device(spec.train.device)
+    dtype = resolve_precision(spec.train.precision, device)
+    data = load_data(spec.data)
+    for notice in data.notices:
+        listen(Notice(notice))
+    train, evaluated = _splits(spec, data)
+    model = build_initialized_classifier(spec, len(data.classes))
+    base = load_base(model, spec.backbone, spec.train.seed)
+    if spec.backbone.init == "random":
+        listen(Notice("the backbone starts from random weights, not from pre-trained ones (backbone.init: random)"))
+    return Prepared(spec, data, train, evaluated, model.to(device), base, device, dtype)
+
+
+def _splits(spec: RunSpec, data: ClassificationData) -> tuple[LabelledClouds, LabelledClouds]:
+    train, evaluated = data.train, data.test
+    if spec.train.selection == "best-val":
+        if np.bincount(train.labels).max() < 2:
+            raise DataError(
+                "train.selection is 'best-val', but no class has 2 training clouds to hold one out",
+                remedy="Use train.selection=last.",
+            )
+        rest, held_out = stratified_split(train.labels, spec.train.val_fraction, spec.train.seed)
+        train, evaluated = train.subset(rest), train.subset(held_out)
+    if len(evaluated) == 0:
+        raise DataError("no cloud is left to evaluate on", remedy="Add clouds: each class needs at least 2.")
+    if len(train) < 2:
+        raise DataError(f"{len(train)} training clouds: batch norm needs at least 2")
+    return train, evaluated
+
+
+def _weight_problems(spec: RunSpec) -> list[PointLoRAError]:
+    if spec.backbone.init == "random":
+        return []
+    if spec.backbone.weights is None:
+        return [
+            UsageError(
+                "pre-trained weights are not given: backbone.weights is not set",
+                remedy=f"Fetch a Point-MAE checkpoint, e.g. {POINT_MAE_URL}, and give it with "
+                "--set backbone.weights=PATH; or start from random weights with --set backbone.init=random.",
+            )
+        ]
+    path = Path(spec.backbone.weights).expanduser()
+    if path.is_file():
+        return []
+    kind = "a folder, not a file" if path.is_dir() else "no such file"
+    return [
+        DataError(
+            f"pre-trained weights {path}: {kind}",
+            remedy=f"Give the path of a Point-MAE checkpoint, e.g. {POINT_MAE_URL}, with --set backbone.weights=PATH.",
+        )
+    ]

@@ -1,0 +1,56 @@
+"""A trained model, put together from its adapter and its base."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from pointlora_cli.models.base_weights import load_base
+from pointlora_cli.models.build import build_initialized_classifier
+from pointlora_cli.models.classifier import Classifier
+from pointlora_cli.specs.run import RunSpec
+from pointlora_cli.training.adapter_file import AdapterRecord, apply_adapter, read_adapter
+from pointlora_cli.training.devices import resolve_device, resolve_precision
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """A model ready to classify, and what is known of it."""
+
+    folder: Path
+    record: AdapterRecord
+    model: Classifier
+    device: torch.device
+    dtype: torch.dtype
+
+
+def load_trained_model(folder: Path, *, base: Path | None = None, device: str | None = None) -> TrainedModel:
+    """Put the adapter in `folder` onto its base.
+
+    Args:
+        folder: the adapter's folder.
+        base: the base checkpoint; None: where it was when the adapter was trained.
+        device: auto, cpu, cuda or cuda:N; None: as the run's spec says.
+
+    Raises:
+        DataError: adapter or base are missing, or do not belong together.
+        IntegrityError: the adapter's file was changed.
+    """
+    record, tensors = read_adapter(folder)
+    spec = record.spec
+    if base is not None:
+        backbone = spec.backbone.model_copy(update={"init": "checkpoint", "weights": str(base)})
+        spec = spec.model_copy(update={"backbone": backbone})
+    target = resolve_device(device or _device_here(spec))
+    dtype = resolve_precision(spec.train.precision, target)
+    model = build_initialized_classifier(spec, len(record.classes))
+    apply_adapter(model, load_base(model, spec.backbone, spec.train.seed), record, tensors, folder)
+    return TrainedModel(folder, record, model.to(target).eval(), target, dtype)
+
+
+def _device_here(spec: RunSpec) -> str:
+    """The device of the spec where this machine has it: a model trained on a GPU also runs without."""
+    wanted = spec.train.device
+    return wanted if wanted == "cpu" or torch.cuda.is_available() else "auto"

@@ -1,0 +1,234 @@
+"""A run spec from its layers: defaults < preset < spec file < --data < --set."""
+
+from __future__ import annotations
+
+import copy
+import re
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from pointlora_cli.specs.files import parse_spec_text, read_text
+from pointlora_cli.specs.merging import merge, with_default_tags, without_foreign_options
+from pointlora_cli.specs.overrides import Override, apply_override, parse_overrides
+from pointlora_cli.specs.parsing import SpecDumper, is_writable_text
+from pointlora_cli.specs.presets import find_preset, preset_values
+from pointlora_cli.specs.problems import Problem, SpecError, explain, misfit, unknown_key
+from pointlora_cli.specs.run import RunSpec
+from pointlora_cli.specs.shape import resolve, unions_of, value_at
+from pointlora_cli.specs.wording import shown
+
+_HEADER = "# A run spec of pointlora with every option resolved. Use it again with --spec.\n"
+_LONGEST_NAME = 64
+
+
+@dataclass
+class _Layers:
+    """What each level of precedence says, as read, and what was wrong in reading it."""
+
+    preset: dict[str, Any] = field(default_factory=dict)
+    file: dict[str, Any] = field(default_factory=dict)
+    overrides: list[Override] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+    names: list[str] = field(default_factory=list)
+    sources: list[str] = field(default_factory=list)
+    is_readable: bool = True
+
+    def error(self, problems: Sequence[Problem]) -> SpecError:
+        """All problems, those met in reading first."""
+        inside = f" ({', '.join(self.sources)})" if self.sources else ""
+        return SpecError([*self.problems, *problems], f"the run spec{inside}")
+
+
+def load_run_spec(
+    *,
+    preset: str | None = None,
+    spec_file: Path | None = None,
+    overrides: Sequence[str] = (),
+    data_root: Path | None = None,
+    presets: Path | None = None,
+) -> RunSpec:
+    """Builds and validates a run spec: defaults < preset < spec file < data_root < overrides.
+
+    Mappings are merged, lists are replaced. Where a later layer switches `data.source` or
+    `method.name`, options of the preset that the new member does not have are dropped; those that the
+    user wrote in a file or with `--set` are kept, and refused; `data_root` alone drops those too, since it
+    asks for other data outright. Where no layer gives a name, it is that of the preset, else of the spec
+    file, else of the folder. Relative paths in a spec file (`data.root`, `backbone.weights`)
+    stay as they are: they are relative to the current folder, not to the file.
+
+    Args:
+        preset: name or alias of a preset.
+        spec_file: a YAML or (by its name) JSON file.
+        overrides: `key=value` texts of `--set`, later ones winning.
+        data_root: the folder of `--data`; makes `data.source` "folder" and keeps the options that
+            a folder has too, such as `data.points`.
+        presets: where presets are, if not where they ship.
+
+    Raises:
+        SpecError: anything in the spec is wrong; it holds all problems that could be found at once.
+        UsageError: there is no such preset, or the file cannot be read.
+    """
+    layers = _read(preset, spec_file, overrides, presets)
+    if not layers.is_readable:
+        raise layers.error([])
+    tree = merge(without_foreign_options(layers.preset, _final_tags(layers, data_root)), layers.file)
+    if data_root is not None:
+        layers.names.append((data_root if data_root.name.strip(".") else data_root.resolve()).name)
+        layers.sources.append("--data")
+        if not is_writable_text(str(data_root)):
+            layers.problems.append(Problem("data.root", None, f"{shown(str(data_root))} is not a UTF-8 name"))
+        tree = without_foreign_options(tree, {"data": "folder"})
+        tree = merge(tree, {"data": {"source": "folder", "root": str(data_root)}})
+    tree, problems = _overridden(tree, layers.overrides)
+    tree = with_default_tags(tree)
+    if layers.names:
+        tree.setdefault("name", _slug(layers.names[0]))
+    problems += _switches_for_numbers(tree)
+    try:
+        spec = RunSpec.model_validate(tree)
+    except ValidationError as error:
+        raise layers.error([*problems, *explain(error)]) from error
+    if layers.problems or problems:
+        raise layers.error(problems)
+    return spec
+
+
+def dump_run_spec(spec: RunSpec) -> str:
+    """The YAML text of a spec with every option, in the models' order; it loads back to an equal spec."""
+    values = spec.model_dump(mode="json")
+    text = yaml.dump(values, Dumper=SpecDumper, sort_keys=False, allow_unicode=True, default_flow_style=False)
+    return _HEADER + text
+
+
+def run_spec_schema() -> dict[str, Any]:
+    """The JSON schema of a run spec."""
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **RunSpec.model_json_schema()}
+
+
+def _read(
+    preset: str | None, spec_file: Path | None, overrides: Sequence[str], presets: Path | None
+) -> _Layers:
+    layers = _Layers()
+    if preset is not None:
+        found = find_preset(preset, presets)
+        layers.preset = preset_values(found)
+        layers.names.append(found.name)
+        layers.sources.append(f"preset {found.name}")
+    if spec_file is not None:
+        values, problems = parse_spec_text(read_text(spec_file), spec_file)
+        layers.is_readable = values is not None
+        layers.file = values or {}
+        layers.file.pop("aliases", None)  # A copied preset keeps them; they mean nothing outside.
+        layers.problems += problems
+        layers.names.append(spec_file.stem)
+        layers.sources.append(str(spec_file))
+    layers.overrides, problems = parse_overrides(overrides)
+    layers.problems += problems
+    layers.sources += ["--set"] if overrides else []
+    return layers
+
+
+def _final_tags(layers: _Layers, data_root: Path | None) -> dict[str, str]:
+    """The members of the unions that the layers above the preset ask for."""
+    wishes: list[dict[str, Any]] = [layers.file]
+    if data_root is not None:
+        wishes.append({"data": {"source": "folder"}})
+    for override in layers.overrides:
+        wish: Any = override.value
+        for segment in reversed(override.path):
+            wish = {segment: wish}
+        wishes.append(wish)
+    asked: dict[str, str] = {}
+    for key, union in unions_of(RunSpec).items():
+        for wish in wishes:
+            tag = value_at(wish, (key, union.discriminator))
+            if isinstance(tag, str):
+                asked[key] = tag
+    return asked
+
+
+def _overridden(tree: dict[str, Any], overrides: Sequence[Override]) -> tuple[dict[str, Any], list[Problem]]:
+    """The tree with all overrides that can be applied, and what is wrong with the others."""
+    tree = copy.deepcopy(tree)
+    problems: list[Problem] = []
+    _spell_out_lists(tree, overrides)
+    for override in overrides:
+        try:
+            apply_override(tree, override.path, override.value)
+        except SpecError as error:
+            trails = [
+                resolve(RunSpec, override.path[:end], with_default_tags(tree))
+                for end in range(1, len(override.path))
+            ]
+            unknown = next((t for t in trails if t.place is None and t.parent and t.parent.model), None)
+            problems += [unknown_key(unknown, override.value)] if unknown else error.problems
+    return tree, problems
+
+
+def _spell_out_lists(tree: dict[str, Any], overrides: Sequence[Override]) -> None:
+    """Writes a list that an override indexes, but no layer gives, into the tree with its default items."""
+    indexed = [override for override in overrides if override.first_index]
+    if not indexed:
+        return
+    plain = copy.deepcopy(tree)
+    for override in overrides:
+        if override.first_index is None:
+            try:
+                apply_override(plain, override.path, override.value)
+            except SpecError:  # The same override is reported where it is applied for good.
+                continue
+    plain = with_default_tags(plain)
+    for override in indexed:
+        path = override.path[: override.first_index]
+        if value_at(plain, path) is None:
+            default = value_at(_section_defaults(plain, path[0]), path[1:])
+            if isinstance(default, list):
+                try:
+                    apply_override(tree, path, default)
+                except SpecError:
+                    continue
+
+
+def _section_defaults(tree: dict[str, Any], section: str) -> object:
+    """All options of a section as it would be resolved; of its kind alone where it has mistakes."""
+    given = tree.get(section, {})
+    kinds = (
+        {key: given[key] for key in ("source", "name", "variant") if key in given}
+        if isinstance(given, dict)
+        else {}
+    )
+    for attempt in (given, kinds):
+        try:
+            return RunSpec.model_validate({section: attempt}).model_dump(mode="json").get(section)
+        except ValidationError:
+            continue
+    return None
+
+
+def _switches_for_numbers(tree: dict[str, Any], path: tuple[str, ...] = ()) -> list[Problem]:
+    """Every true or false where a number belongs: pydantic would take `epochs: yes` for one epoch."""
+    problems: list[Problem] = []
+    node = value_at(tree, path)
+    items = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
+    for key, value in items:
+        here = (*path, str(key))
+        if isinstance(value, dict | list):
+            problems += _switches_for_numbers(tree, here)
+        elif isinstance(value, bool):
+            trail = resolve(RunSpec, here, tree)
+            if trail.place is not None and trail.place.annotation in (int, float):
+                problems.append(misfit(trail, value))
+    return problems
+
+
+def _slug(text: str) -> str:
+    """`text` as a run's name may be."""
+    plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
+    slug = re.sub(r"[^A-Za-z0-9._-]+", "-", plain).lstrip("._-")[:_LONGEST_NAME].rstrip("._-")
+    return slug or "run"
