@@ -58,8 +58,8 @@ def load_run_spec(
     Mappings are merged, lists are replaced. Where a later layer switches `data.source` or
     `method.name`, options of the preset that the new member does not have are dropped; those that the
     user wrote in a file or with `--set` are kept, and refused; `data_root` alone drops those too, since it
-    asks for other data outright. Where no layer gives a name, it is that of the preset, else of the spec
-    file, else of the folder. Relative paths in a spec file (`data.root`, `backbone.weights`)
+    asks for other data outright. Where no layer gives a name, it is that of the folder, else of the preset, else
+    of the spec file. Relative paths in a spec file (`data.root`, `backbone.weights`)
     stay as they are: they are relative to the current folder, not to the file.
 
     Args:
@@ -79,7 +79,7 @@ def load_run_spec(
         raise layers.error([])
     tree = merge(without_foreign_options(layers.preset, _final_tags(layers, data_root)), layers.file)
     if data_root is not None:
-        layers.names.append((data_root if data_root.name.strip(".") else data_root.resolve()).name)
+        layers.names.insert(0, (data_root if data_root.name.strip(".") else data_root.resolve()).name)
         layers.sources.append("--data")
         if not is_writable_text(str(data_root)):
             layers.problems.append(Problem("data.root", None, f"{shown(str(data_root))} is not a UTF-8 name"))

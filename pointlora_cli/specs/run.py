@@ -40,12 +40,6 @@ class RunSpec(Spec):
             for key, value in (("centers", scale[0]), ("neighbors", scale[1]))
             if value > self.data.points
         ]
-        length = self.schedule.length or self.train.epochs
-        if self.schedule.warmup_epochs > length:
-            problems.append(
-                f"schedule.warmup_epochs ({self.schedule.warmup_epochs}) is more than the schedule's "
-                f"{length} epochs"
-            )
         if problems:
             raise ValueError("; ".join(problems))
         return self

@@ -36,7 +36,12 @@ class ScheduleSpec(Spec):
     """Cosine with linear warm-up, constant within an epoch."""
 
     name: Literal["cosine"] = "cosine"
-    warmup_epochs: int = Field(default=10, ge=0)
+    warmup_epochs: int = Field(
+        default=10,
+        ge=0,
+        description="Epochs of linear warm-up. One as long as the whole curve, as in a short trial, is cut "
+        "to a third of it.",
+    )
     warmup_lr: float = Field(default=1e-6, ge=0, description="Rate at the start of the warm-up.")
     min_lr: float = Field(default=1e-6, ge=0, description="Rate at the end.")
     length: int | None = Field(

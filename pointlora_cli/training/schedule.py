@@ -38,6 +38,6 @@ class CosineSchedule:
 
 def build_schedule(spec: ScheduleSpec, *, base_lr: float, epochs: int) -> CosineSchedule:
     """Build the schedule of a run of `epochs` epochs."""
-    return CosineSchedule(
-        base_lr, spec.warmup_epochs, spec.warmup_lr, spec.min_lr, spec.length or epochs, spec.lag
-    )
+    length = spec.length or epochs
+    warmup = spec.warmup_epochs if spec.warmup_epochs < length else length // 3
+    return CosineSchedule(base_lr, warmup, spec.warmup_lr, spec.min_lr, length, spec.lag)

@@ -1,0 +1,86 @@
+"""`pointlora evaluate`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pointlora_cli.commands.options import DEFAULT_RUNS, AsJson, Base, Device, Runs
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from pointlora_cli.services.evaluate import EvaluationResult
+
+
+def evaluate(
+    run: Annotated[
+        Path | None, typer.Argument(help="A run directory or an adapter; without it, the newest run.")
+    ] = None,
+    data: Annotated[
+        Path | None, typer.Option("--data", "-d", help="Evaluate on this folder instead: its test/, or all of it.")
+    ] = None,
+    base: Base = None,
+    runs: Runs = DEFAULT_RUNS,
+    device: Device = None,
+    as_json: AsJson = False,
+) -> None:
+    """Evaluate a trained model: accuracy, by class, and the confusion matrix.
+
+    Examples:
+
+    pointlora evaluate
+
+    pointlora evaluate runs/quickstart-20260101-120000 --json
+    """
+    from pointlora_cli.console.screen import Screen
+
+    screen = Screen(as_json=as_json)
+    from pointlora_cli.services import evaluate as service
+    from pointlora_cli.services.runs import find_adapter
+    from pointlora_cli.training.events import Event, Notice
+
+    def listen(event: Event) -> None:
+        if isinstance(event, Notice):
+            screen.note(event.message)
+
+    folder = find_adapter(run, runs)
+    if run is None:
+        screen.note(f"evaluating the newest run, {folder}")
+    result = service.evaluate(folder, listen, data=data, base=base, device=device)
+    screen.result("evaluate", _document(result), lambda console: _draw(console, result))
+
+
+def _document(result: EvaluationResult) -> dict[str, object]:
+    from pointlora_cli.console.documents import metrics_document
+
+    return {
+        "adapter": str(result.adapter),
+        "data": result.data,
+        "method": result.record.spec.method.name,
+        "selection": result.record.spec.train.selection,
+        "kept_epoch": result.record.result.get("epoch"),
+        "device": result.device,
+        **metrics_document(result.record.classes, result.metrics),
+    }
+
+
+def _draw(console: Console, result: EvaluationResult) -> None:
+    from rich.markup import escape
+
+    from pointlora_cli.commands.finetune import SELECTION_WORDS
+    from pointlora_cli.console.tables import class_table, confusion_table, percent, plain_table
+
+    record = result.record
+    console.print(class_table(record.classes, result.metrics))
+    console.print(confusion_table(record.classes, result.metrics))
+    table = plain_table("result", "", title=f"{escape(str(result.adapter))} on {escape(result.data)}")
+    table.add_row("accuracy", f"[bold]{percent(result.metrics.accuracy)} %[/] of {result.metrics.count:,} clouds")
+    table.add_row("mean class accuracy", f"{percent(result.metrics.mean_class_accuracy)} %")
+    table.add_row("method", record.spec.method.name)
+    table.add_row(
+        "epoch kept", f"{record.result.get('epoch', '?')}: {SELECTION_WORDS[record.spec.train.selection]}"
+    )
+    console.print(table)

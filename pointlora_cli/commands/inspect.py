@@ -1,0 +1,108 @@
+"""`pointlora inspect`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pointlora_cli.commands.options import AsJson, Data, Overrides, Preset, SpecFile, load_spec
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from pointlora_cli.models.counting import LayerRow
+    from pointlora_cli.services.inspect import Inspection
+
+
+def inspect(
+    preset: Preset = None,
+    spec: SpecFile = None,
+    data: Data = None,
+    overrides: Overrides = None,
+    run: Annotated[Path | None, typer.Option("--run", "-r", help="A run directory or an adapter.")] = None,
+    classes: Annotated[
+        int | None, typer.Option("--classes", min=2, help="Number of classes, where the data are not at hand.")
+    ] = None,
+    every: Annotated[bool, typer.Option("--all", help="List every parameter, not the parts.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show a model's parts and how many parameters train. Needs neither weights nor data.
+
+    Examples:
+
+    pointlora inspect --preset scanobjectnn
+
+    pointlora inspect --preset scanobjectnn --set method.name=full --json
+    """
+    from pointlora_cli.console.screen import Screen
+
+    screen = Screen(as_json=as_json)
+    if run is not None:
+        from pointlora_cli.services.runs import find_adapter
+        from pointlora_cli.training.adapter_file import read_adapter
+
+        record, _ = read_adapter(find_adapter(run, run))
+        run_spec, classes = record.spec, len(record.classes)
+    else:
+        run_spec = load_spec(preset, spec, data, overrides)
+    from pointlora_cli.services.inspect import inspect as count
+
+    inspection = count(run_spec, classes)
+    screen.result("inspect", _document(inspection), lambda console: _draw(console, inspection, every=every))
+
+
+def _document(inspection: Inspection) -> dict[str, object]:
+    from pointlora_cli.console.documents import parameters_document
+
+    spec = inspection.spec
+    return {
+        "name": spec.name,
+        "backbone": spec.backbone.name,
+        "method": spec.method.name,
+        "classes": inspection.classes,
+        "parameters": parameters_document(inspection.counts),
+        "layers": [
+            {"name": row.name, "shape": list(row.shape), "parameters": row.parameters, "trained": row.trained}
+            for row in inspection.layers
+        ],
+    }
+
+
+def _draw(console: Console, inspection: Inspection, *, every: bool) -> None:
+    from rich.markup import escape
+
+    from pointlora_cli.console.tables import plain_table
+
+    spec, counts = inspection.spec, inspection.counts
+    right = ("parameters", "trained")
+    title = f"{escape(spec.name)}: {spec.backbone.name} with {spec.method.name}, {inspection.classes} classes"
+    table = plain_table("part", *(["shape"] if every else []), *right, right=right, title=title)
+    if every:
+        for row in inspection.layers:
+            shape = "×".join(str(size) for size in row.shape)
+            table.add_row(row.name, shape, f"{row.parameters:,}", f"{row.parameters:,}" if row.trained else "–")
+    else:
+        for name, (parameters, trained) in _parts(inspection.layers).items():
+            table.add_row(name, f"{parameters:,}", f"{trained:,}" if trained else "–")
+    table.add_section()
+    table.add_row("total", *([""] if every else []), f"{counts.total:,}", f"{counts.trained:,}", style="bold")
+    console.print(table)
+    console.print(
+        f"trained: {counts.trained_percent:.4f} % of all {counts.total:,} parameters, "
+        f"{counts.trained_percent_of_backbone:.4f} % of the backbone's {counts.backbone:,}"
+    )
+
+
+def _parts(layers: list[LayerRow]) -> dict[str, tuple[int, int]]:
+    """Parameters and trained parameters of each part; the blocks' copies of a part count as one."""
+    parts: dict[str, tuple[int, int]] = {}
+    for row in layers:
+        pieces = row.name.split(".")
+        while len(pieces) > 1 and pieces[-1] in {"weight", "bias"}:
+            pieces.pop()
+        name = ".".join("*" if piece.isdigit() and "blocks" in pieces else piece for piece in pieces)
+        total, trained = parts.get(name, (0, 0))
+        parts[name] = (total + row.parameters, trained + (row.parameters if row.trained else 0))
+    return parts

@@ -1,0 +1,63 @@
+"""Options that several subcommands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from pointlora_cli.specs.run import RunSpec
+
+Preset = Annotated[
+    str | None, typer.Option("--preset", "-p", help="A shipped run spec; `pointlora presets` lists them.")
+]
+SpecFile = Annotated[
+    Path | None, typer.Option("--spec", "-s", help="A run spec of your own (YAML or JSON), over the preset.")
+]
+Data = Annotated[
+    Path | None, typer.Option("--data", "-d", help="Your folder of clouds: DIR/<class>/<file>, or with train/ and test/.")
+]
+Overrides = Annotated[
+    list[str] | None, typer.Option("--set", help="Change one option, e.g. --set train.epochs=50; repeatable.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on stdout instead of tables.")]
+Device = Annotated[str | None, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")]
+Base = Annotated[
+    Path | None,
+    typer.Option("--base", help="The base checkpoint, where it is not at the path it was trained from."),
+]
+Runs = Annotated[Path, typer.Option("--runs", help="The folder of runs, where the newest is looked for.")]
+
+DEFAULT_RUNS = Path("runs")
+
+
+def load_spec(
+    preset: str | None,
+    spec_file: Path | None,
+    data: Path | None,
+    overrides: list[str] | None,
+    *,
+    device: str | None = None,
+    output: Path | None = None,
+) -> RunSpec:
+    """The run spec that these options ask for; `--data` alone means the preset `folder`.
+
+    Raises:
+        UsageError: none of preset, spec and data is given, or the spec is wrong.
+    """
+    from pointlora_cli.errors import UsageError
+    from pointlora_cli.specs.loading import load_run_spec
+
+    if preset is None and spec_file is None:
+        if data is None:
+            raise UsageError(
+                "nothing says what to run: give --preset NAME, --spec FILE or --data DIR",
+                remedy="Try --preset quickstart; `pointlora presets` lists the others.",
+            )
+        preset = "folder"
+    changes = list(overrides or [])
+    changes += [f"train.device={device}"] if device else []
+    changes += [f"output.dir={output}"] if output else []
+    return load_run_spec(preset=preset, spec_file=spec_file, data_root=data, overrides=changes)

@@ -1,0 +1,82 @@
+"""Our models compute what the official ones compute."""
+
+import numpy as np
+import pytest
+import torch
+from golden_cases import EVAL_CASES, MODEL_CASES, assert_gradient_norms, gradient_norms
+from torch.nn import functional as F
+
+from pointlora_cli.models.counting import count_parameters
+from pointlora_cli.models.grouping import group
+from pointlora_cli.models.tokens import Scale
+
+
+def test_there_are_cases():
+    assert MODEL_CASES
+
+
+@pytest.mark.parametrize("case", MODEL_CASES, ids=str)
+def test_parameter_counts(case):
+    counts, theirs = count_parameters(case.model()), case.about["counts"]
+    assert (counts.total, counts.trained, counts.head) == (theirs["total"], theirs["trainable"], theirs["head"])
+    assert counts.trained_percent == pytest.approx(theirs["trainable_pct"], abs=1e-4)
+
+
+@pytest.mark.parametrize("case", EVAL_CASES, ids=str)
+def test_groups(case):
+    case.spec()
+    scale = Scale(case.spec().tokenizer.centers, case.spec().tokenizer.neighbors)
+    (found,) = group(case.points, [scale])
+    np.testing.assert_array_equal(found.center_indices.numpy(), case.arrays["fps_idx"])
+    ours = np.sort(found.neighbor_indices[0].numpy(), axis=-1)  # the order inside a patch is free
+    np.testing.assert_array_equal(ours, np.sort(case.arrays["knn_idx_cloud0"], axis=-1))
+
+
+@pytest.mark.parametrize("case", EVAL_CASES, ids=str)
+def test_forward_pass(case):
+    model, arrays = case.model().eval(), case.arrays
+    tokens, blocks = [], []
+    model.backbone.patch_encoder.register_forward_hook(lambda module, inputs, output: tokens.append(output[0][0]))
+    for block in model.backbone.blocks:
+        block.register_forward_hook(lambda module, inputs, output: blocks.append(output[0]))
+    with torch.no_grad():
+        prediction = model(case.points)
+    case.close(prediction.logits, "logits")
+    case.close(prediction.feature, "final_feature", scale_tolerance=1e-3)
+    case.close(torch.stack([block.mean() for block in blocks]), "block_mean", scale_tolerance=1e-3)
+    case.close(torch.stack([block.std(correction=0) for block in blocks]), "block_std", scale_tolerance=1e-3)
+    case.close(torch.stack([block[0] for block in blocks]), "block_row0", scale_tolerance=1e-3)
+    assert [len(block) for block in blocks] == arrays.get("block_rows", [len(b) for b in blocks]).tolist()
+    encoded = [name for name in ("encoder_tokens_cloud0", "encoder_tokens_cloud0_0") if name in arrays]
+    case.close(tokens[0], encoded[0], scale_tolerance=1e-3)
+
+
+@pytest.mark.parametrize("case", EVAL_CASES, ids=str)
+def test_loss_and_gradients(case):
+    model = case.model().eval()
+    prediction = model(case.points)
+    cross_entropy = F.cross_entropy(prediction.logits, case.labels)
+    regularization = model.adaptation.regularization(prediction.sequence)
+    loss = cross_entropy if regularization is None else cross_entropy + regularization
+    theirs = case.about["loss"]
+    assert cross_entropy.item() == pytest.approx(theirs["ce"], rel=1e-5)
+    assert loss.item() == pytest.approx(theirs["loss"], rel=1e-5)
+    loss.backward()
+    assert_gradient_norms(case, gradient_norms(model))
+
+
+SELECTING = [case for case in EVAL_CASES if "mask_loss" in case.arrays]
+
+
+@pytest.mark.parametrize("case", SELECTING, ids=str)
+def test_token_selection(case):
+    model = case.model().eval()
+    with torch.no_grad():
+        sequence = model(case.points).sequence
+    for index in range(len(model.adaptation.keep)):
+        case.close(sequence.notes[f"scores{index}"], f"mask_prob_scale{index + 1}")
+        theirs = case.arrays[f"topk_idx_scale{index + 1}"]
+        np.testing.assert_array_equal(sequence.notes[f"selected{index}"].numpy(), theirs)
+    regularization = model.adaptation.regularization(sequence).item()
+    weight = case.about["config"]["mask_loss_weight"]
+    assert regularization / weight == pytest.approx(case.about["loss"]["mask_loss"], rel=1e-5)
