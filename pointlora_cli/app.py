@@ -19,7 +19,6 @@ from pointlora_cli.errors import ExitCode, InterruptedRunError, PointLoRAError, 
 
 app = typer.Typer(
     name="pointlora",
-    no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
@@ -47,38 +46,50 @@ def _show_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
+@app.callback(invoke_without_command=True)
 def _main(
+    context: typer.Context,
     version: Annotated[
-        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit."),
     ] = False,
 ) -> None:
     """Fine-tune pre-trained 3D point-cloud transformers with a few per cent of their weights.
 
     Start with: pointlora finetune --preset quickstart, then pointlora predict cloud.ply
     """
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help(), err=True)
+        raise typer.Exit(int(ExitCode.USAGE))
 
 
-def run(arguments: Sequence[str]) -> int:
+def run(arguments: Sequence[str]) -> int:  # noqa: PLR0911 - one return for each way to end
     """Run the command line; return its exit code."""
-    try:
-        with _termination_raises():
+    with _stopped_by_signals() as received:
+        try:
             code = app(list(arguments), prog_name="pointlora", standalone_mode=False)
-        sys.stdout.flush()
+            sys.stdout.flush()
+        except PointLoRAError as error:
+            return _report(error, arguments)
+        except _ParserError as error:
+            return _report(_usage_error(error), arguments)
+        except (Exception, KeyboardInterrupt, SystemExit) as error:
+            if isinstance(error, BrokenPipeError) or isinstance(error.__context__, BrokenPipeError):
+                return _without_reader()
+            if not received and not isinstance(
+                error, typer.Abort
+            ):  # libraries turn an interruption into anything
+                return _report(_bug(error), arguments)
+            return _report(_interruption(received), arguments)
+        if received and code:  # the parser turns an interruption into an exit code
+            return _report(_interruption(received), arguments)
         return int(code or 0)
-    except BrokenPipeError:
-        # The reader went away, as in `pointlora … | head`; give the interpreter nothing to flush at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return ExitCode.DONE
-    except PointLoRAError as error:
-        return _report(error, arguments)
-    except _ParserError as error:
-        return _report(_usage_error(error), arguments)
-    except (typer.Abort, KeyboardInterrupt) as stop:
-        cause = stop.__cause__ or stop
-        return _report(InterruptedRunError("interrupted", terminated=isinstance(cause, Terminated)), arguments)
-    except Exception as error:
-        return _report(_bug(error), arguments)
+
+
+def _without_reader() -> int:
+    """The reader went away, as in `pointlora … | head`: give the interpreter nothing to flush at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.__stdout__.fileno() if sys.__stdout__ else 1)
+    return ExitCode.DONE
 
 
 def _report(error: PointLoRAError, arguments: Sequence[str]) -> int:
@@ -90,6 +101,11 @@ def _report(error: PointLoRAError, arguments: Sequence[str]) -> int:
     return int(error.exit_code)
 
 
+def _interruption(received: Sequence[int]) -> InterruptedRunError:
+    terminated = signal.SIGTERM in received
+    return InterruptedRunError("terminated" if terminated else "interrupted", terminated=terminated)
+
+
 def _usage_error(error: Exception) -> UsageError:
     message = error.format_message() if hasattr(error, "format_message") else str(error)
     context = getattr(error, "ctx", None)
@@ -97,7 +113,7 @@ def _usage_error(error: Exception) -> UsageError:
     return UsageError(message, remedy=f"See {where} --help.")
 
 
-def _bug(error: Exception) -> PointLoRAError:
+def _bug(error: BaseException) -> PointLoRAError:
     place = traceback.extract_tb(error.__traceback__)[-1]
     bug = PointLoRAError(
         f"a bug in pointlora {__version__}: {type(error).__name__}: {error} "
@@ -109,14 +125,28 @@ def _bug(error: Exception) -> PointLoRAError:
 
 
 @contextmanager
-def _termination_raises() -> Iterator[None]:
-    """Let SIGTERM unwind the program as Ctrl-C does, so that a run can say what it kept."""
+def _stopped_by_signals() -> Iterator[list[int]]:
+    """Let Ctrl-C and SIGTERM unwind the program, so that a run can say what it kept; a second one kills it.
 
-    def terminate(number: int, frame: FrameType | None) -> None:
-        raise Terminated
+    Gives the list of signals received.
+    """
+    received: list[int] = []
 
-    former = signal.signal(signal.SIGTERM, terminate)
+    def stop(number: int, frame: FrameType | None) -> None:
+        for caught in former:
+            signal.signal(caught, signal.SIG_DFL)
+        received.append(number)
+        raise Terminated if number == signal.SIGTERM else KeyboardInterrupt
+
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    # A background job ignores Ctrl-C, and goes on ignoring it.
+    former = {
+        number: handler for number, handler in handlers.items() if handler not in (None, signal.SIG_IGN)
+    }
+    for number in former:
+        signal.signal(number, stop)
     try:
-        yield
+        yield received
     finally:
-        signal.signal(signal.SIGTERM, former)
+        for number, handler in former.items():
+            signal.signal(number, handler)

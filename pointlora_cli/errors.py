@@ -83,7 +83,7 @@ class InterruptedRunError(PointLoRAError):
         self.exit_code = ExitCode.TERMINATED if terminated else ExitCode.INTERRUPTED
 
 
-class Terminated(KeyboardInterrupt):  # noqa: N818 - it is a request, like its base
+class Terminated(KeyboardInterrupt):
     """SIGTERM, raised where Ctrl-C would raise KeyboardInterrupt."""
 
 
@@ -97,4 +97,8 @@ def combined(errors: list[PointLoRAError], summary: str) -> PointLoRAError:
         if error.remedy:
             lines.append(f"    {error.remedy}")
     gravest = max(errors, key=lambda error: error.exit_code)
-    return type(gravest)("\n".join(lines)) if type(gravest) in (DataError, UsageError) else DataError("\n".join(lines))
+    return (
+        type(gravest)("\n".join(lines))
+        if type(gravest) in (DataError, UsageError)
+        else DataError("\n".join(lines))
+    )

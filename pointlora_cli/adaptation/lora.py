@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import Tensor, nn
@@ -56,14 +56,18 @@ class LowRankStack(nn.Module):
 
     def initialize(self, source: WeightSource, name: str) -> None:
         """Set every A and B."""
-        for layer, block in enumerate(self.blocks):
-            for site, term in block.items():
-                term.initialize(source, f"{name}.blocks.{layer}.{site}")
+        for layer in range(len(self.blocks)):
+            for site in self.sites:
+                self.term(layer, site).initialize(source, f"{name}.blocks.{layer}.{site}")
+
+    def term(self, layer: int, site: str) -> LowRank:
+        """The term of one projection."""
+        return cast("LowRank", cast("nn.ModuleDict", self.blocks[layer])[site])
 
     def forward(self, layer: int, site: str, inputs: Tensor) -> Tensor:
-        """The term of one projection: (B, T, I) -> (B, T, O)."""
-        term: Tensor = self.blocks[layer][site](inputs)
-        return term
+        """The value of one term: (B, T, I) -> (B, T, O)."""
+        value: Tensor = self.term(layer, site)(inputs)
+        return value
 
 
 class LoRA(Adaptation):
@@ -85,4 +89,5 @@ class LoRA(Adaptation):
         """Add the low-rank term."""
         if site not in self.low_rank.sites:
             return outputs
-        return outputs + self.low_rank(layer, site, inputs)
+        adapted: Tensor = outputs + self.low_rank(layer, site, inputs)
+        return adapted

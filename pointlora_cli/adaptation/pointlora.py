@@ -98,7 +98,7 @@ class PointLoRA(Adaptation):
         """Pass the patches and the selected tokens through their prompt MLPs, residually."""
         if not self.method.block_input_prompts:
             return tokens
-        queries, patches, selected = tokens.split(layout, dim=1)
+        queries, patches, selected = torch.split(tokens, list(layout), dim=1)
         return torch.cat(
             [
                 queries,
@@ -121,7 +121,8 @@ class PointLoRA(Adaptation):
     def _prompted(self, layer: int, site: str, inputs: Tensor, outputs: Tensor) -> Tensor:
         if site not in self.method.prompt_sites:
             return outputs
-        return outputs + self.gates(layer, site) * self.site_prompts[site](inputs)
+        prompted: Tensor = outputs + self.gates(layer, site) * self.site_prompts[site](inputs)
+        return prompted
 
     def regularization(self, sequence: TokenSequence) -> Tensor | None:
         """The entropy of the selection scores, with the sign and weights of the spec."""
@@ -155,5 +156,7 @@ class PointLoRA(Adaptation):
                     names[f"adaptation.{mine}.{own_layer}.{kind}"] = f"blocks.{official}.{index}.{kind}"
         for own_layer in ("fc1", "fc2"):
             for kind in ("weight", "bias"):
-                names[f"adaptation.mask_predictor.{own_layer}.{kind}"] = f"lora_mask_predictor.{own_layer}.{kind}"
+                names[f"adaptation.mask_predictor.{own_layer}.{kind}"] = (
+                    f"lora_mask_predictor.{own_layer}.{kind}"
+                )
         return names

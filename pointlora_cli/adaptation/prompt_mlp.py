@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import Tensor, nn
@@ -42,5 +42,5 @@ class PromptGates(nn.Module):
 
     def forward(self, layer: int, site: str) -> Tensor:
         """The gate (1,) of a block's site."""
-        gate: Tensor = self.blocks[layer][site]
+        gate: Tensor = cast("nn.ParameterDict", self.blocks[layer])[site]
         return gate

@@ -71,7 +71,8 @@ def score_entropy(scores: Sequence[Tensor], scale_weights: Sequence[float] | Non
             tokens of all scales (the paper).
     """
     entropies = [
-        -(score * torch.log(score + EPSILON) + (1 - score) * torch.log(1 - score + EPSILON)) for score in scores
+        -(score * torch.log(score + EPSILON) + (1 - score) * torch.log(1 - score + EPSILON))
+        for score in scores
     ]
     if scale_weights is None:
         return torch.cat(entropies, dim=1).mean()

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
 
 def doctor(as_json: AsJson = False) -> None:
-    """Show versions, devices, what is missing and how to get it. Exit 1 if something required is missing.
+    """Show versions, devices, and what is missing.
+
+    Exit 1 if something required is missing.
 
     Example: pointlora doctor
     """
@@ -37,7 +39,9 @@ def doctor(as_json: AsJson = False) -> None:
         }
         for check in checks
     ]
-    Screen(as_json=as_json).result("doctor", {"healthy": healthy, "checks": rows}, lambda console: _draw(console, checks))
+    Screen(as_json=as_json).result(
+        "doctor", {"healthy": healthy, "checks": rows}, lambda console: _draw(console, checks)
+    )
     if not healthy:
         raise typer.Exit(int(ExitCode.BUG))
 

@@ -20,20 +20,20 @@ def evaluate(
         Path | None, typer.Argument(help="A run directory or an adapter; without it, the newest run.")
     ] = None,
     data: Annotated[
-        Path | None, typer.Option("--data", "-d", help="Evaluate on this folder instead: its test/, or all of it.")
+        Path | None,
+        typer.Option("--data", "-d", help="Evaluate on this folder instead: its test/, or all of it."),
     ] = None,
     base: Base = None,
     runs: Runs = DEFAULT_RUNS,
     device: Device = None,
     as_json: AsJson = False,
 ) -> None:
-    """Evaluate a trained model: accuracy, by class, and the confusion matrix.
+    """Evaluate a trained model, class by class.
 
+    \b
     Examples:
-
-    pointlora evaluate
-
-    pointlora evaluate runs/quickstart-20260101-120000 --json
+      pointlora evaluate
+      pointlora evaluate runs/quickstart-20260101-120000 --json
     """
     from pointlora_cli.console.screen import Screen
 
@@ -77,7 +77,9 @@ def _draw(console: Console, result: EvaluationResult) -> None:
     console.print(class_table(record.classes, result.metrics))
     console.print(confusion_table(record.classes, result.metrics))
     table = plain_table("result", "", title=f"{escape(str(result.adapter))} on {escape(result.data)}")
-    table.add_row("accuracy", f"[bold]{percent(result.metrics.accuracy)} %[/] of {result.metrics.count:,} clouds")
+    table.add_row(
+        "accuracy", f"[bold]{percent(result.metrics.accuracy)} %[/] of {result.metrics.count:,} clouds"
+    )
     table.add_row("mean class accuracy", f"{percent(result.metrics.mean_class_accuracy)} %")
     table.add_row("method", record.spec.method.name)
     table.add_row(

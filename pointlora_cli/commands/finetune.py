@@ -20,7 +20,9 @@ def finetune(
     spec: SpecFile = None,
     data: Data = None,
     overrides: Overrides = None,
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="The folder for run directories.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="The folder for run directories.")
+    ] = None,
     device: Device = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Make every check and one real step; write nothing.")
@@ -29,13 +31,11 @@ def finetune(
 ) -> None:
     """Fine-tune a backbone on a data set, and keep an adapter.
 
+    \b
     Examples:
-
-    pointlora finetune --preset quickstart
-
-    pointlora finetune --data my_clouds/ --set train.epochs=50
-
-    pointlora finetune --preset scanobjectnn --set backbone.weights=pretrain.pth --dry-run
+      pointlora finetune --preset quickstart
+      pointlora finetune --data my_clouds/ --set train.epochs=50
+      pointlora finetune --preset scanobjectnn --set backbone.weights=pretrain.pth
     """
     from pointlora_cli.console.progress import TrainingProgress
     from pointlora_cli.console.screen import Screen
@@ -51,7 +51,9 @@ def finetune(
         else:
             result = service.finetune(run_spec, progress)
     if dry_run:
-        screen.result("finetune", _rehearsal_document(rehearsal), lambda console: _draw_rehearsal(console, rehearsal))
+        screen.result(
+            "finetune", _rehearsal_document(rehearsal), lambda console: _draw_rehearsal(console, rehearsal)
+        )
     else:
         screen.result("finetune", _document(result), lambda console: _draw(console, result))
 
@@ -91,7 +93,9 @@ def _draw(console: Console, result: FinetuneResult) -> None:
     console.print(confusion_table(result.classes, result.test))
     table = plain_table("result", "", title=f"{result.spec.name}: {result.spec.method.name}")
     counts = result.parameters
-    table.add_row("test accuracy", f"[bold]{percent(result.test.accuracy)} %[/] of {result.test.count:,} clouds")
+    table.add_row(
+        "test accuracy", f"[bold]{percent(result.test.accuracy)} %[/] of {result.test.count:,} clouds"
+    )
     table.add_row("mean class accuracy", f"{percent(result.test.mean_class_accuracy)} %")
     table.add_row(
         "epoch kept",
@@ -135,5 +139,7 @@ def _draw_rehearsal(console: Console, rehearsal: Rehearsal) -> None:
     table.add_row(
         "trained parameters", f"{counts.trained:,} of {counts.total:,} ({counts.trained_percent:.2f} %)"
     )
-    table.add_row("one step", f"loss {rehearsal.loss:.4f} in {rehearsal.step_seconds:.2f} s on {rehearsal.device}")
+    table.add_row(
+        "one step", f"loss {rehearsal.loss:.4f} in {rehearsal.step_seconds:.2f} s on {rehearsal.device}"
+    )
     console.print(table)

@@ -23,23 +23,26 @@ def inspect(
     overrides: Overrides = None,
     run: Annotated[Path | None, typer.Option("--run", "-r", help="A run directory or an adapter.")] = None,
     classes: Annotated[
-        int | None, typer.Option("--classes", min=2, help="Number of classes, where the data are not at hand.")
+        int | None,
+        typer.Option("--classes", min=2, help="Number of classes, where the data are not at hand."),
     ] = None,
     every: Annotated[bool, typer.Option("--all", help="List every parameter, not the parts.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Show a model's parts and how many parameters train. Needs neither weights nor data.
 
+    \b
     Examples:
-
-    pointlora inspect --preset scanobjectnn
-
-    pointlora inspect --preset scanobjectnn --set method.name=full --json
+      pointlora inspect --preset scanobjectnn
+      pointlora inspect --preset scanobjectnn --set method.name=full --json
     """
     from pointlora_cli.console.screen import Screen
+    from pointlora_cli.errors import UsageError
 
     screen = Screen(as_json=as_json)
     if run is not None:
+        if any((preset, spec, data, overrides, classes)):
+            raise UsageError("--run says what to inspect: give it alone, or with --all")
         from pointlora_cli.services.runs import find_adapter
         from pointlora_cli.training.adapter_file import read_adapter
 
@@ -82,7 +85,9 @@ def _draw(console: Console, inspection: Inspection, *, every: bool) -> None:
     if every:
         for row in inspection.layers:
             shape = "×".join(str(size) for size in row.shape)
-            table.add_row(row.name, shape, f"{row.parameters:,}", f"{row.parameters:,}" if row.trained else "–")
+            table.add_row(
+                row.name, shape, f"{row.parameters:,}", f"{row.parameters:,}" if row.trained else "–"
+            )
     else:
         for name, (parameters, trained) in _parts(inspection.layers).items():
             table.add_row(name, f"{parameters:,}", f"{trained:,}" if trained else "–")

@@ -17,10 +17,14 @@ SpecFile = Annotated[
     Path | None, typer.Option("--spec", "-s", help="A run spec of your own (YAML or JSON), over the preset.")
 ]
 Data = Annotated[
-    Path | None, typer.Option("--data", "-d", help="Your folder of clouds: DIR/<class>/<file>, or with train/ and test/.")
+    Path | None,
+    typer.Option("--data", "-d", help="Your folder of clouds: DIR/<class>/<file>, or with train/ and test/."),
 ]
 Overrides = Annotated[
-    list[str] | None, typer.Option("--set", help="Change one option, e.g. --set train.epochs=50; repeatable.")
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="KEY=VALUE", help="Change one option, e.g. --set train.epochs=50; repeatable."
+    ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on stdout instead of tables.")]
 Device = Annotated[str | None, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")]
@@ -47,6 +51,8 @@ def load_spec(
     Raises:
         UsageError: none of preset, spec and data is given, or the spec is wrong.
     """
+    import json
+
     from pointlora_cli.errors import UsageError
     from pointlora_cli.specs.loading import load_run_spec
 
@@ -58,6 +64,7 @@ def load_spec(
             )
         preset = "folder"
     changes = list(overrides or [])
-    changes += [f"train.device={device}"] if device else []
-    changes += [f"output.dir={output}"] if output else []
+    # In quotes: a folder's name may look like a number.
+    changes += [f"train.device={json.dumps(device, ensure_ascii=False)}"] if device else []
+    changes += [f"output.dir={json.dumps(str(output), ensure_ascii=False)}"] if output else []
     return load_run_spec(preset=preset, spec_file=spec_file, data_root=data, overrides=changes)

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from pointlora_cli.services.predict import Classified, Unreadable
     from pointlora_cli.services.trained_model import TrainedModel
 
+_NOTICES = 5  # shown of those on readable files: a folder may hold thousands
+
 
 def predict(
     clouds: Annotated[list[Path], typer.Argument(help="Point clouds, meshes, or folders of them.")],
@@ -31,13 +33,14 @@ def predict(
     device: Device = None,
     as_json: AsJson = False,
 ) -> None:
-    """Classify clouds or meshes. A file that cannot be read is reported, and the rest go on (exit 3).
+    """Classify point clouds and meshes.
 
+    A file that cannot be read is reported, and the rest go on (exit 3).
+
+    \b
     Examples:
-
-    pointlora predict cloud.ply
-
-    pointlora predict scans/ --adapter runs/quickstart-20260101-120000 --json
+      pointlora predict cloud.ply
+      pointlora predict scans/ --adapter runs/quickstart-20260101-120000 --json
     """
     from pointlora_cli.console.screen import Screen
 
@@ -51,11 +54,7 @@ def predict(
     if adapter is None:
         screen.note(f"using the newest run, {folder}")
     trained = load_trained_model(folder, base=base, device=device)
-    found = []
-    for prediction in service.predict(trained, paths):
-        found.append(prediction)
-        _tell(screen.note, prediction)
-    _finish(screen, trained, found, top)
+    _finish(screen, trained, list(service.predict(trained, paths)), top)
 
 
 def _finish(screen: Screen, trained: TrainedModel, found: list[Classified | Unreadable], top: int) -> None:
@@ -66,24 +65,26 @@ def _finish(screen: Screen, trained: TrainedModel, found: list[Classified | Unre
     good = [prediction for prediction in found if isinstance(prediction, Classified)]
     if broken and not good:
         raise combined(list(broken), f"none of {len(broken)} files could be read:")
+    _tell(
+        screen.note, [f"{prediction.path}: {notice}" for prediction in good for notice in prediction.notices]
+    )
+    for error in broken:
+        screen.note(f"left out: {error.message}")
     screen.result(
         "predict",
         _document(trained, found),
         lambda console: _draw(console, trained.record.classes, good, top),
     )
     if broken:
-        screen.err.print(f"[bold red]error:[/] {len(broken)} of {len(found)} files could not be read")
+        screen.err.print(f"[bold red]error:[/] {len(broken):,} of {len(found):,} files could not be read")
         raise typer.Exit(int(broken[0].exit_code))
 
 
-def _tell(note: Callable[[str], None], prediction: Classified | Unreadable) -> None:
-    from pointlora_cli.services.predict import Classified
-
-    if isinstance(prediction, Classified):
-        for notice in prediction.notices:
-            note(f"{prediction.path}: {notice}")
-    else:
-        note(f"left out: {prediction.error.message}")
+def _tell(note: Callable[[str], None], notices: Sequence[str]) -> None:
+    for notice in notices[:_NOTICES]:
+        note(notice)
+    if len(notices) > _NOTICES:
+        note(f"{len(notices) - _NOTICES:,} more of this kind; --json lists them all")
 
 
 def _document(trained: TrainedModel, found: Sequence[Classified | Unreadable]) -> dict[str, object]:

@@ -20,33 +20,37 @@ def validate(
     data: Data = None,
     overrides: Overrides = None,
     show: Annotated[bool, typer.Option("--show", help="Print the spec with every option resolved.")] = False,
-    schema: Annotated[bool, typer.Option("--schema", help="Print the JSON schema of a run spec, and stop.")] = False,
+    schema: Annotated[
+        bool, typer.Option("--schema", help="Print the JSON schema of a run spec, and stop.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Check a run spec, and that its data and weights are there, before anything starts.
+    """Check a run spec, its data and its weights.
 
+    \b
     Examples:
-
-    pointlora validate --preset quickstart
-
-    pointlora validate --spec run.yaml --show
+      pointlora validate --preset quickstart
+      pointlora validate --spec run.yaml --show
     """
     import json
 
     from pointlora_cli.console.screen import Screen
     from pointlora_cli.specs.loading import run_spec_schema
 
-    if schema:
-        typer.echo(json.dumps(run_spec_schema(), indent=2))
-        return
     screen = Screen(as_json=as_json)
+    if schema:
+        found = run_spec_schema()
+        screen.result("validate", {"schema": found}, lambda console: typer.echo(json.dumps(found, indent=2)))
+        return
     run_spec = load_spec(preset, spec, data, overrides)
     from pointlora_cli.errors import combined
     from pointlora_cli.services.validate import validate as check
 
     problems = check(run_spec).problems
     if problems:
-        raise combined(problems, f"the spec is valid, but the run cannot start; {len(problems)} things are missing:")
+        raise combined(
+            problems, f"the spec is valid, but the run cannot start; {len(problems)} things are missing:"
+        )
     document = {"valid": True, "spec": run_spec.model_dump(mode="json")}
     screen.result("validate", document, lambda console: _draw(console, run_spec, show=show))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from types import TracebackType
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from typing_extensions import Self
 
 from pointlora_cli.console.screen import Screen
@@ -25,10 +25,9 @@ class TrainingProgress:
         self._rate = 0.0
         self._bar = Progress(
             TextColumn("epoch {task.fields[epoch]}/{task.fields[epochs]}"),
-            BarColumn(bar_width=24),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[status]}"),
+            BarColumn(bar_width=16),
             TimeRemainingColumn(compact=True),
+            TextColumn("left  {task.fields[status]}"),
             console=screen.err,
             transient=True,
         )
@@ -68,7 +67,7 @@ class TrainingProgress:
         status = f"loss {event.loss:.3f}  train {event.accuracy:.1%}"
         if self._accuracy is not None:
             status += f"  {self._evaluated} {self._accuracy:.1%}"
-        status += f"  {event.clouds_per_second:,.0f} clouds/s  left"
+        status += f"  {event.clouds_per_second:,.0f} clouds/s"
         self._bar.update(
             self._task, completed=event.epoch * self._steps + event.step, epoch=event.epoch + 1, status=status
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -19,7 +20,7 @@ _PLAIN_WIDTH = 160  # off a terminal nothing wraps at 80 columns
 class Screen:
     """Shows results, notices and errors, as text or as one JSON document.
 
-    rich writes escape codes only to a terminal, and none where NO_COLOR is set.
+    Escape codes are written only to a terminal, and none where NO_COLOR is set: no live bar there either.
     """
 
     def __init__(self, *, as_json: bool) -> None:
@@ -61,4 +62,5 @@ class Screen:
 
 def _console(stream: Any) -> Console:
     width = None if stream.isatty() else _PLAIN_WIDTH
-    return Console(file=stream, width=width, highlight=False)
+    plain = False if os.environ.get("NO_COLOR") else None
+    return Console(file=stream, width=width, highlight=False, force_terminal=plain)

@@ -57,7 +57,10 @@ def confusion_table(classes: Sequence[str], metrics: Metrics) -> Table:
 def _worst_confusions(classes: Sequence[str], metrics: Metrics) -> Table:
     table = plain_table("truth", "predicted", "clouds", right=("clouds",), title="Most frequent confusions")
     entries = [
-        (int(metrics.confusion[i, j]), i, j) for i in range(len(classes)) for j in range(len(classes)) if i != j
+        (int(metrics.confusion[i, j]), i, j)
+        for i in range(len(classes))
+        for j in range(len(classes))
+        if i != j
     ]
     for count, truth, predicted in sorted(entries, reverse=True)[:_WORST]:
         if count:

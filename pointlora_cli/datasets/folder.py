@@ -17,7 +17,9 @@ from pointlora_cli.datasets.splits import stratified_split
 from pointlora_cli.errors import CloudError, DataError
 from pointlora_cli.specs.data import FolderData
 
-_REMEDY = "Arrange the clouds as root/<class>/<file>, with train/ and test/ above the classes if you have a split."
+_REMEDY = (
+    "Arrange the clouds as root/<class>/<file>, with train/ and test/ above the classes if you have a split."
+)
 _NAMED = 5  # files named in one message
 
 
@@ -40,7 +42,9 @@ def list_folder_classes(spec: FolderData) -> tuple[str, ...]:
     Raises:
         DataError: the folder is missing or laid out otherwise.
     """
-    return _class_names(spec.root, [listing for listing in _list_splits(Path(spec.root).expanduser()) if listing])
+    return _class_names(
+        spec.root, [listing for listing in _list_splits(Path(spec.root).expanduser()) if listing]
+    )
 
 
 def load_folder(spec: FolderData) -> ClassificationData:
@@ -69,11 +73,15 @@ def load_folder(spec: FolderData) -> ClassificationData:
         notices = loaded_train.notices + loaded_test.notices
     missing = [name for index, name in enumerate(classes) if index not in train_clouds.labels]
     if missing:
-        raise DataError(f"{spec.root}: no readable training cloud of class {', '.join(missing)}", remedy=_REMEDY)
+        raise DataError(
+            f"{spec.root}: no readable training cloud of class {', '.join(missing)}", remedy=_REMEDY
+        )
     return ClassificationData(classes, train_clouds, test_clouds, tuple(notices))
 
 
-def load_labelled_folder(spec: FolderData, classes: tuple[str, ...]) -> tuple[LabelledClouds, tuple[str, ...]]:
+def load_labelled_folder(
+    spec: FolderData, classes: tuple[str, ...]
+) -> tuple[LabelledClouds, tuple[str, ...]]:
     """Read a folder to evaluate on: its test/ part, or the whole of it where it is not split.
 
     Returns:
@@ -100,7 +108,9 @@ def load_labelled_folder(spec: FolderData, classes: tuple[str, ...]) -> tuple[La
 def _class_names(root: str, listings: Sequence[_Listing]) -> tuple[str, ...]:
     classes = sorted({name for listing in listings for name in listing.files})
     if len(classes) < 2:
-        raise DataError(f"{root}: found {len(classes)} class folders with clouds, need at least 2", remedy=_REMEDY)
+        raise DataError(
+            f"{root}: found {len(classes)} class folders with clouds, need at least 2", remedy=_REMEDY
+        )
     return tuple(classes)
 
 
@@ -147,9 +157,17 @@ def _load(listing: _Listing, classes: Sequence[str], spec: FolderData) -> _Loade
         return resample(cloud, spec.points, spec.normalize), cloud.warnings
 
     with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
-        prepared = list(pool.map(prepare, paths))
+        try:
+            prepared = list(pool.map(prepare, paths))
+        except BaseException:
+            pool.shutdown(
+                wait=False, cancel_futures=True
+            )  # Ctrl-C waits for the files being read, not for all
+            raise
     points = [cloud for cloud, _ in prepared if cloud is not None]
-    labels = [classes.index(name) for name, (cloud, _) in zip(names, prepared, strict=True) if cloud is not None]
+    labels = [
+        classes.index(name) for name, (cloud, _) in zip(names, prepared, strict=True) if cloud is not None
+    ]
     if not points:
         raise DataError(f"{listing.root}: none of {len(paths)} files could be read: {prepared[0][1][0]}")
     unreadable = [messages[0] for cloud, messages in prepared if cloud is None]
@@ -160,7 +178,9 @@ def _load(listing: _Listing, classes: Sequence[str], spec: FolderData) -> _Loade
     ]
     notices = [*_summary("left out", unreadable), *_summary("repaired", repaired)]
     if listing.ignored:
-        notices.append(f"{listing.root}: {listing.ignored} files in class folders are no clouds and were ignored")
+        notices.append(
+            f"{listing.root}: {listing.ignored} files in class folders are no clouds and were ignored"
+        )
     return _Loaded(LabelledClouds(np.stack(points), np.array(labels, dtype=np.int64)), notices)
 
 

@@ -50,7 +50,8 @@ def _mix(key: NDArray[np.uint64]) -> NDArray[np.uint64]:
     key = key + np.uint64(0x9E3779B97F4A7C15)
     key = (key ^ (key >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     key = (key ^ (key >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return key ^ (key >> np.uint64(31))
+    mixed: NDArray[np.uint64] = key ^ (key >> np.uint64(31))
+    return mixed
 
 
 def _in_frame(

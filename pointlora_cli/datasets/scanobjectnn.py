@@ -84,10 +84,18 @@ def _read(path: Path, spec: ScanObjectNNData) -> LabelledClouds:
             points, labels = np.asarray(file["data"]), np.asarray(file["label"])
     except (OSError, KeyError, TypeError) as error:
         raise DataError(f"{path}: not a ScanObjectNN file: {error}", remedy=_REMEDY) from error
-    if points.ndim != 3 or points.shape[1:] != (STORED_POINTS, 3) or not np.issubdtype(points.dtype, np.floating):
-        raise DataError(f"{path}: 'data' is {points.dtype} {points.shape}, expected floats (n, {STORED_POINTS}, 3)")
+    if (
+        points.ndim != 3
+        or points.shape[1:] != (STORED_POINTS, 3)
+        or not np.issubdtype(points.dtype, np.floating)
+    ):
+        raise DataError(
+            f"{path}: 'data' is {points.dtype} {points.shape}, expected floats (n, {STORED_POINTS}, 3)"
+        )
     if labels.shape != (len(points),) or not np.issubdtype(labels.dtype, np.integer):
-        raise DataError(f"{path}: 'label' is {labels.dtype} {labels.shape}, expected integers ({len(points)},)")
+        raise DataError(
+            f"{path}: 'label' is {labels.dtype} {labels.shape}, expected integers ({len(points)},)"
+        )
     if len(labels) == 0 or labels.min() < 0 or labels.max() >= len(CLASSES):
         raise DataError(f"{path}: labels must be 0 to {len(CLASSES) - 1}, and at least one cloud be there")
     if not np.isfinite(points).all():
@@ -101,7 +109,7 @@ def _read(path: Path, spec: ScanObjectNNData) -> LabelledClouds:
 def _thin(points: np.ndarray, count: int) -> np.ndarray:
     """The farthest `count` of the stored points, as the official evaluation takes them."""
     thinned = []
-    for batch in torch.from_numpy(points).split(256):
+    for batch in torch.split(torch.from_numpy(points), 256):
         chosen = farthest_point_sampling(batch, count)
         thinned.append(batch.gather(1, chosen.unsqueeze(-1).expand(-1, -1, 3)).numpy())
     return np.concatenate(thinned)

@@ -36,7 +36,15 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
             f"{path}: refused: it holds objects other than tensors, numbers and text",
             remedy="Ask its author for a .safetensors file; a pickle can run any code on loading.",
         ) from error
-    except (OSError, RuntimeError, EOFError, ValueError, KeyError, zipfile.BadZipFile, SafetensorError) as error:
+    except (
+        OSError,
+        RuntimeError,
+        EOFError,
+        ValueError,
+        KeyError,
+        zipfile.BadZipFile,
+        SafetensorError,
+    ) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise DataError(f"{path}: not a readable checkpoint: {reason}") from error
     weights = _weights_in(content)

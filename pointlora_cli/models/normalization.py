@@ -40,7 +40,9 @@ class RowBatchNorm(nn.Module):
     def forward(self, rows: Tensor) -> tuple[Tensor, RowStatistics | None]:
         """Normalise (rows, C); in training by the rows' own statistics, which are returned."""
         if not self.training:
-            normal = F.batch_norm(rows, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
+            normal = F.batch_norm(
+                rows, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps
+            )
             return normal, None
         # With momentum 1 the kernel writes the statistics of this pass.
         mean, variance = torch.zeros_like(self.running_mean), torch.zeros_like(self.running_var)

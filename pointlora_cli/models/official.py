@@ -77,7 +77,9 @@ def load_official_model(model: Classifier, weights: Mapping[str, Tensor]) -> Non
     _copy(model, names, weights)
 
 
-def load_official_backbone(model: Classifier, weights: Mapping[str, Tensor], source: str) -> tuple[str, set[str]]:
+def load_official_backbone(
+    model: Classifier, weights: Mapping[str, Tensor], source: str
+) -> tuple[str, set[str]]:
     """Load the backbone of an official Point-MAE file into `model`; all else keeps its initial values.
 
     Args:
@@ -124,7 +126,9 @@ def _plain_backbone_names(model: Classifier) -> dict[str, str]:
 
 
 @torch.no_grad()
-def _copy(model: nn.Module, names: Mapping[str, str], weights: Mapping[str, Tensor], source: str = "") -> None:
+def _copy(
+    model: nn.Module, names: Mapping[str, str], weights: Mapping[str, Tensor], source: str = ""
+) -> None:
     state = model.state_dict()
     values, problems = {}, []
     for own, official in names.items():

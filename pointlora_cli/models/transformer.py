@@ -73,4 +73,5 @@ class Block(nn.Module):
     def forward(self, tokens: Tensor, layer: int, adaptation: Adaptation) -> Tensor:
         """(B, T, C) -> (B, T, C)."""
         tokens = tokens + self.drop_path(self.attn(self.norm1(tokens), layer, adaptation))
-        return tokens + self.drop_path(self.mlp(self.norm2(tokens), layer, adaptation))
+        outputs: Tensor = tokens + self.drop_path(self.mlp(self.norm2(tokens), layer, adaptation))
+        return outputs

@@ -19,7 +19,9 @@ def gather(values: Tensor, indices: Tensor) -> Tensor:
         ValueError: the batch sizes differ, or `values` is not (B, N, C).
     """
     if values.dim() != 3 or indices.dim() < 2 or values.shape[0] != indices.shape[0]:
-        raise ValueError(f"cannot pick {tuple(indices.shape)} from {tuple(values.shape)}: need (B, ...) of (B, N, C)")
+        raise ValueError(
+            f"cannot pick {tuple(indices.shape)} from {tuple(values.shape)}: need (B, ...) of (B, N, C)"
+        )
     width = values.shape[-1]
     flat = indices.reshape(indices.shape[0], -1, 1).expand(-1, -1, width)
     return values.gather(1, flat).view(*indices.shape, width)

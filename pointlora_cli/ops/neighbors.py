@@ -39,7 +39,9 @@ def nearest_neighbors(queries: Tensor, points: Tensor, k: int) -> tuple[Tensor, 
     clouds = max(1, budget // (queries.shape[1] * points.shape[1] * points.element_size()))
     blocks = [
         _smallest(squared_distances(some_queries, some_points), k)
-        for some_queries, some_points in zip(queries.split(clouds), points.split(clouds), strict=True)
+        for some_queries, some_points in zip(
+            torch.split(queries, clouds), torch.split(points, clouds), strict=True
+        )
     ]
     return torch.cat([block[1] for block in blocks]), torch.cat([block[0] for block in blocks])
 

@@ -71,7 +71,9 @@ def _las() -> Check:
     version = _version("laspy")
     if version is None or importlib.util.find_spec("lazrs") is None:
         found = "not installed" if version is None else f"laspy {version} without lazrs"
-        return Check("las", "missing", found, "pip install 'pointlora[las]' to read LAS and LAZ", required=False)
+        return Check(
+            "las", "missing", found, "pip install 'pointlora[las]' to read LAS and LAZ", required=False
+        )
     return Check("las", "ok", f"laspy {version} with lazrs {_version('lazrs')}", required=False)
 
 
@@ -79,7 +81,14 @@ def _torch() -> list[Check]:
     try:
         import torch
     except (ImportError, OSError) as error:
-        return [Check("device", "broken", f"torch does not import: {str(error).splitlines()[0]}", "pip install torch")]
+        return [
+            Check(
+                "device",
+                "broken",
+                f"torch does not import: {str(error).splitlines()[0]}",
+                "pip install torch",
+            )
+        ]
     threads = Check("cpu threads", "ok", str(torch.get_num_threads()))
     if not torch.cuda.is_available():
         remedy = "Training runs on the CPU. For a GPU, install a CUDA build of PyTorch and its driver."
@@ -88,7 +97,9 @@ def _torch() -> list[Check]:
     return [
         threads,
         *(
-            Check(f"cuda:{index}", "ok", f"{properties.name}, {properties.total_memory / 2**30:.0f} GiB, {bf16}")
+            Check(
+                f"cuda:{index}", "ok", f"{properties.name}, {properties.total_memory / 2**30:.0f} GiB, {bf16}"
+            )
             for index in range(torch.cuda.device_count())
             for properties in [torch.cuda.get_device_properties(index)]
         ),
@@ -100,5 +111,10 @@ def _presets() -> Check:
 
     names = ", ".join(preset.name for preset in list_presets())
     if not names:
-        return Check("presets", "broken", "none found", f"Reinstall: pip install --force-reinstall pointlora ({sys.prefix})")
+        return Check(
+            "presets",
+            "broken",
+            "none found",
+            f"Reinstall: pip install --force-reinstall pointlora ({sys.prefix})",
+        )
     return Check("presets", "ok", names)

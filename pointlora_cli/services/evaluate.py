@@ -29,7 +29,12 @@ class EvaluationResult:
 
 
 def evaluate(
-    folder: Path, listen: Listener, *, data: Path | None = None, base: Path | None = None, device: str | None = None
+    folder: Path,
+    listen: Listener,
+    *,
+    data: Path | None = None,
+    base: Path | None = None,
+    device: str | None = None,
 ) -> EvaluationResult:
     """Evaluate the adapter in `folder` on its own test set, or on a folder of clouds.
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from pointlora_cli.errors import DivergedError, InterruptedRunError, Terminated
+from pointlora_cli.errors import DivergedError, InterruptedRunError, Terminated, UsageError
 from pointlora_cli.models.counting import ParameterCounts, count_parameters
 from pointlora_cli.services.preparation import Prepared, prepare
 from pointlora_cli.services.runs import RunDirectory, describe_environment
@@ -61,24 +61,28 @@ def finetune(spec: RunSpec, listen: Listener) -> FinetuneResult:
     Raises:
         PointLoRAError: anything wrong with the spec's files; nothing is left behind then.
         DivergedError: the loss is not finite; the run directory keeps the last good weights.
+        UsageError: the run directory cannot be written.
         InterruptedRunError: Ctrl-C or SIGTERM; the run directory keeps the last kept weights.
     """
     prepared = prepare(spec, listen)
     precision = str(prepared.dtype).removeprefix("torch.")
     run = RunDirectory.create(spec, describe_environment(str(prepared.device), precision))
-    epochs: list[EpochDone] = []
 
     def record(event: Event) -> None:
         if isinstance(event, EpochDone):
-            epochs.append(event)
+            epochs_done.append(event.epoch + 1)
             run.append_metrics(metrics_row(event, spec))
         elif isinstance(event, Notice):
             run.log(event.message)
         listen(event)
 
+    epochs_done: list[int] = []
+    kept_epochs: list[int] = []
+
     def keep(epoch: EpochDone) -> None:
         result = metrics_row(epoch, spec)
         save_adapter(run.adapter, prepared.model, prepared.base, spec, prepared.data.classes, result)
+        kept_epochs.append(epoch.epoch + 1)
 
     began = time.monotonic()
     try:
@@ -93,10 +97,25 @@ def finetune(spec: RunSpec, listen: Listener) -> FinetuneResult:
             keep=keep,
         )
     except KeyboardInterrupt as stop:
-        raise _interrupted(run, epochs, terminated=isinstance(stop, Terminated)) from None
+        what = "terminated" if isinstance(stop, Terminated) else "interrupted"
+        message = f"{what} in epoch {len(epochs_done) + 1}"
+        run.log(message)
+        raise InterruptedRunError(
+            f"{message}: {_standing(run, kept_epochs)}",
+            remedy=f"Use it with: pointlora evaluate {run.path}" if kept_epochs else None,
+            terminated=isinstance(stop, Terminated),
+        ) from None
     except DivergedError as error:
         run.log(error.message)
-        raise DivergedError(f"{error.message} ({run.path})", error.remedy) from error
+        raise DivergedError(f"{error.message}; {_standing(run, kept_epochs)}", error.remedy) from error
+    except BrokenPipeError:
+        raise  # of the terminal, not of a file
+    except OSError as error:
+        raise UsageError(
+            f"{error.filename or run.path}: cannot be written: {(error.strerror or str(error)).lower()}; "
+            f"{_standing(run, kept_epochs)}",
+            remedy="Make room, or choose another folder with --output DIR.",
+        ) from error
     seconds = time.monotonic() - began
     run.log(f"done: {spec.train.epochs} epochs in {seconds:.1f} s, kept epoch {kept.epoch + 1}")
     return FinetuneResult(
@@ -181,16 +200,8 @@ def _test_metrics(prepared: Prepared, run: RunDirectory, kept: EpochDone) -> Met
     )
 
 
-def _interrupted(run: RunDirectory, epochs: list[EpochDone], *, terminated: bool) -> InterruptedRunError:
-    kept = next((epoch.epoch + 1 for epoch in reversed(epochs) if epoch.kept), None)
-    what = "terminated" if terminated else "interrupted"
-    run.log(f"{what} in epoch {len(epochs) + 1}")
-    if kept is None:
-        return InterruptedRunError(
-            f"{what} before the first epoch was done: nothing is kept in {run.path}", terminated=terminated
-        )
-    return InterruptedRunError(
-        f"{what} in epoch {len(epochs) + 1}: the adapter of epoch {kept} is kept in {run.path}",
-        remedy=f"Use it with: pointlora evaluate {run.path}",
-        terminated=terminated,
-    )
+def _standing(run: RunDirectory, kept_epochs: list[int]) -> str:
+    """What a run that ended early leaves."""
+    if not kept_epochs:
+        return f"no epoch was done, nothing is kept in {run.path}"
+    return f"the adapter of epoch {kept_epochs[-1]} is kept in {run.path}"

@@ -39,7 +39,7 @@ class Unreadable:
 
 
 def find_clouds(paths: Sequence[Path]) -> list[Path]:
-    """The files named, and every readable file in the folders named, sorted within each.
+    """The files named, and every readable file in the folders named, hidden ones excepted, sorted within each.
 
     Raises:
         DataError: a folder holds nothing readable.
@@ -49,11 +49,16 @@ def find_clouds(paths: Sequence[Path]) -> list[Path]:
         if not path.is_dir():
             found.append(path)
             continue
-        inside = sorted(file for file in path.rglob("*") if file.is_file() and is_readable(file))
+        inside = sorted(file for file in path.rglob("*") if is_readable(file) and _is_shown(file, path))
         if not inside:
             raise DataError(f"{path}: no point-cloud or mesh file in this folder")
         found += inside
     return found
+
+
+def _is_shown(file: Path, folder: Path) -> bool:
+    hidden = any(part.startswith(".") for part in file.relative_to(folder).parts)
+    return not hidden and file.is_file()
 
 
 def predict(trained: TrainedModel, paths: Sequence[Path]) -> Iterator[Classified | Unreadable]:
@@ -84,7 +89,9 @@ def _probabilities(trained: TrainedModel, clouds: list[PointCloud]) -> NDArray[n
     logits = predict_logits(
         trained.model,
         torch.from_numpy(points),
-        batch_size=_BATCH,
+        # On a CPU a cloud is classified by itself: batches are little faster there, and rounding that
+        # depends on the batch could change which of two equally good tokens is selected.
+        batch_size=1 if trained.device.type == "cpu" else _BATCH,
         device=trained.device,
         dtype=trained.dtype,
     )

@@ -67,7 +67,11 @@ def prepare(spec: RunSpec, listen: Listener) -> Prepared:
     model = build_initialized_classifier(spec, len(data.classes))
     base = load_base(model, spec.backbone, spec.train.seed)
     if spec.backbone.init == "random":
-        listen(Notice("the backbone starts from random weights, not from pre-trained ones (backbone.init: random)"))
+        listen(
+            Notice(
+                "the backbone starts from random weights, not from pre-trained ones (backbone.init: random)"
+            )
+        )
     return Prepared(spec, data, train, evaluated, model.to(device), base, device, dtype)
 
 

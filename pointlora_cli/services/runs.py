@@ -14,7 +14,7 @@ from pointlora_cli.errors import DataError, UsageError
 from pointlora_cli.files import write_text
 from pointlora_cli.specs.loading import dump_run_spec
 from pointlora_cli.specs.run import RunSpec
-from pointlora_cli.training.adapter_file import WEIGHTS
+from pointlora_cli.training.adapter_file import RECORD, WEIGHTS
 
 ADAPTER = "adapter"
 _TRIES = 100
@@ -85,7 +85,7 @@ def find_adapter(where: Path | None, runs: Path) -> Path:
         return found[-1].parent
     if not where.exists():
         raise DataError(f"{where}: no such run or adapter")
-    if where.is_file():
+    if where.name in {WEIGHTS, RECORD} and where.is_file():
         where = where.parent
     if (where / WEIGHTS).is_file():
         return where
@@ -93,7 +93,7 @@ def find_adapter(where: Path | None, runs: Path) -> Path:
         return where / ADAPTER
     raise DataError(
         f"{where}: holds no adapter ({WEIGHTS})",
-        remedy="Give a run directory, its adapter/ folder, or an adapter.safetensors file.",
+        remedy=f"Give a run directory, its adapter/ folder, or an {WEIGHTS} file.",
     )
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 
+from pointlora_cli.errors import DataError
 from pointlora_cli.models.base_weights import load_base
 from pointlora_cli.models.build import build_initialized_classifier
 from pointlora_cli.models.classifier import Classifier
@@ -43,6 +44,12 @@ def load_trained_model(folder: Path, *, base: Path | None = None, device: str | 
     if base is not None:
         backbone = spec.backbone.model_copy(update={"init": "checkpoint", "weights": str(base)})
         spec = spec.model_copy(update={"backbone": backbone})
+    weights = Path(spec.backbone.weights or "").expanduser()
+    if spec.backbone.init == "checkpoint" and not weights.is_file():
+        raise DataError(
+            f"the base of the adapter in {folder} is not there: {weights}",
+            remedy="Say where it is with --base PATH.",
+        )
     target = resolve_device(device or _device_here(spec))
     dtype = resolve_precision(spec.train.precision, target)
     model = build_initialized_classifier(spec, len(record.classes))

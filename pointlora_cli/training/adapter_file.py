@@ -11,7 +11,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import pydantic
 from safetensors import SafetensorError
@@ -26,7 +26,7 @@ from pointlora_cli.models.classifier import Classifier
 from pointlora_cli.specs.data import Normalization
 from pointlora_cli.specs.run import RunSpec
 
-WEIGHTS = "adapter.safetensors"
+WEIGHTS: Final = "adapter.safetensors"
 RECORD = "adapter.json"
 _PENDING = ".adapter.json.pending"
 
@@ -97,7 +97,9 @@ def save_adapter(
     Raises:
         OSError: the folder cannot be written.
     """
-    content = save({name: value.detach().cpu().contiguous() for name, value in changed_entries(model, base).items()})
+    content = save(
+        {name: value.detach().cpu().contiguous() for name, value in changed_entries(model, base).items()}
+    )
     record = AdapterRecord(
         task=spec.task,
         classes=classes,
@@ -164,8 +166,7 @@ def apply_adapter(
     if base.weights_sha256 != record.base.weights_sha256:
         raise DataError(
             f"wrong base for the adapter in {folder}: it was trained on {record.base.source} "
-            f"({_short(record.base)}), and this is {base.source} "
-            f"({_short(BaseRecord(source='', layout='', file_sha256=base.file_sha256, weights_sha256=base.weights_sha256))})",
+            f"({_short(record.base)}), and this is {base.source} ({_short(base)})",
             remedy="Give the base it was trained on with --base PATH.",
         )
     state = model.state_dict()
@@ -183,7 +184,7 @@ def apply_adapter(
     model.load_state_dict({**state, **tensors})
 
 
-def _short(base: BaseRecord) -> str:
+def _short(base: BaseRecord | BaseWeights) -> str:
     return f"SHA-256 {(base.file_sha256 or base.weights_sha256)[:12]}…"
 
 
@@ -195,4 +196,6 @@ def _read_record(path: Path) -> AdapterRecord:
     except pydantic.ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise DataError(f"{path}: not an adapter record: {where + ': ' if where else ''}{first['msg']}") from error
+        raise DataError(
+            f"{path}: not an adapter record: {where + ': ' if where else ''}{first['msg']}"
+        ) from error

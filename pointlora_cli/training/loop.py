@@ -109,7 +109,9 @@ def train(
     return kept
 
 
-def training_step(model: Classifier, points: Tensor, labels: Tensor, label_smoothing: float = 0.0) -> StepOutput:
+def training_step(
+    model: Classifier, points: Tensor, labels: Tensor, label_smoothing: float = 0.0
+) -> StepOutput:
     """Forward and backward of one batch: points (B, N, 3), labels (B,). Gradients are left in the parameters."""
     prediction = model(points)
     logits = prediction.logits.float()
@@ -117,7 +119,7 @@ def training_step(model: Classifier, points: Tensor, labels: Tensor, label_smoot
     regularization = model.adaptation.regularization(prediction.sequence)
     if regularization is not None:
         loss = loss + regularization
-    loss.backward()
+    torch.autograd.backward(loss)
     correct = (logits.argmax(dim=1) == labels).sum()
     return StepOutput(loss.detach() * len(labels), correct)
 
@@ -130,7 +132,7 @@ def predict_logits(
     model.eval()
     logits = []
     with autocast(device, dtype):
-        for batch in points.split(batch_size):
+        for batch in torch.split(points, batch_size):
             logits.append(model(batch.to(device)).logits.float())
     return torch.cat(logits)
 

@@ -12,7 +12,8 @@ from pointlora_cli.specs.training import OptimizerSpec
 def decay_groups(model: Classifier) -> tuple[dict[str, nn.Parameter], dict[str, nn.Parameter]]:
     """The trained parameters by name: decayed, and not decayed (1-D, biases, learned tokens)."""
     spared = model.undecayed()
-    decayed, undecayed = {}, {}
+    decayed: dict[str, nn.Parameter] = {}
+    undecayed: dict[str, nn.Parameter] = {}
     for name, parameter in model.named_parameters():
         if not parameter.requires_grad:
             continue

@@ -123,7 +123,9 @@ def assert_gradient_norms(case, ours):
             assert not ours[name], f"{name} takes no part"
         else:
             limit = tolerance["grad_norm_atol"] + tolerance["grad_norm_rtol"] * expected
-            assert abs(ours[name] - expected) <= limit, f"{case}: gradient of {name}: {ours[name]} for {expected}"
+            assert abs(ours[name] - expected) <= limit, (
+                f"{case}: gradient of {name}: {ours[name]} for {expected}"
+            )
 
 
 def recipe(key, shape, salt=0):

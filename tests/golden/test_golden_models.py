@@ -18,7 +18,11 @@ def test_there_are_cases():
 @pytest.mark.parametrize("case", MODEL_CASES, ids=str)
 def test_parameter_counts(case):
     counts, theirs = count_parameters(case.model()), case.about["counts"]
-    assert (counts.total, counts.trained, counts.head) == (theirs["total"], theirs["trainable"], theirs["head"])
+    assert (counts.total, counts.trained, counts.head) == (
+        theirs["total"],
+        theirs["trainable"],
+        theirs["head"],
+    )
     assert counts.trained_percent == pytest.approx(theirs["trainable_pct"], abs=1e-4)
 
 
@@ -36,7 +40,9 @@ def test_groups(case):
 def test_forward_pass(case):
     model, arrays = case.model().eval(), case.arrays
     tokens, blocks = [], []
-    model.backbone.patch_encoder.register_forward_hook(lambda module, inputs, output: tokens.append(output[0][0]))
+    model.backbone.patch_encoder.register_forward_hook(
+        lambda module, inputs, output: tokens.append(output[0][0])
+    )
     for block in model.backbone.blocks:
         block.register_forward_hook(lambda module, inputs, output: blocks.append(output[0]))
     with torch.no_grad():

@@ -1,0 +1,39 @@
+"""Small run specs for tests."""
+
+from pointlora_cli.models.build import build_initialized_classifier
+from pointlora_cli.specs.run import RunSpec
+
+SCALES = ({"centers": 12, "neighbors": 8, "keep": 3}, {"centers": 6, "neighbors": 10, "keep": 2})
+
+METHODS = {
+    "full": {"name": "full"},
+    "linear": {"name": "linear"},
+    "mlp3": {"name": "mlp3"},
+    "lora": {"name": "lora", "rank": 2, "sites": ["qkv", "proj", "fc1", "fc2"]},
+    "pointlora": {"name": "pointlora", "rank": 2, "prompt_width": 4, "scales": SCALES},
+    "pointlora-paper": {
+        "name": "pointlora",
+        "variant": "paper",
+        "rank": 2,
+        "prompt_width": 4,
+        "scales": SCALES,
+    },
+}
+
+
+def tiny_spec(method="pointlora", **changes):
+    """A spec of a model with a few thousand parameters."""
+    values = {
+        "data": {"source": "shapes", "points": 64},
+        "backbone": {"init": "random", "width": 16, "depth": 2, "heads": 2, "encoder_widths": (8, 12, 16)},
+        "tokenizer": {"centers": 12, "neighbors": 8},
+        "method": METHODS[method],
+    }
+    for section, options in changes.items():
+        values[section] = {**values.get(section, {}), **options}
+    return RunSpec.model_validate(values)
+
+
+def tiny_model(method="pointlora", classes=5, **changes):
+    """The model of `tiny_spec`, initialised."""
+    return build_initialized_classifier(tiny_spec(method, **changes), classes)

@@ -1,0 +1,155 @@
+"""The training loop on small models."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from pointlora_cli.datasets.base import LabelledClouds
+from pointlora_cli.errors import DivergedError
+from pointlora_cli.training.events import EpochDone, StepDone, TrainingStarted
+from pointlora_cli.training.loop import evaluate, train
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "models"))
+from model_specs import METHODS, tiny_model, tiny_spec
+
+CPU = {"device": torch.device("cpu"), "dtype": torch.float32}
+
+
+def boxes(count, seed=0):
+    """Two classes that anyone can tell apart: flat boxes and tall ones."""
+    random = np.random.RandomState(seed)
+    labels = np.arange(count) % 2
+    shapes = np.where(labels[:, None] == 0, [[1.0, 0.1, 1.0]], [[0.2, 1.0, 0.2]])
+    points = (random.uniform(-1, 1, (count, 64, 3)) * shapes[:, None]).astype(np.float32)
+    return LabelledClouds(points, labels.astype(np.int64))
+
+
+def run(model, spec, listen=lambda event: None, keep=lambda epoch: None, clouds=None, dtype=torch.float32):
+    return train(
+        model,
+        spec,
+        clouds or boxes(16),
+        boxes(10, seed=1),
+        device=torch.device("cpu"),
+        dtype=dtype,
+        listen=listen,
+        keep=keep,
+    )
+
+
+def short(method="pointlora", **train_options):
+    options = {"epochs": 4, "batch_size": 8, **train_options}
+    return tiny_spec(method, train=options, optimizer={"lr": 5e-3}, schedule={"warmup_epochs": 0})
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_learns_and_leaves_frozen_weights_bit_identical(method):
+    spec = short(method, epochs=15)
+    model = tiny_model(method, classes=2)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    losses = []
+    run(model, spec, lambda event: losses.append(event.loss) if isinstance(event, EpochDone) else None)
+    assert losses[-1] < losses[0]
+    for name, parameter in model.named_parameters():
+        if not parameter.requires_grad:
+            assert torch.equal(parameter, before[name]), name
+    for name in ("first", "second"):  # also frozen batch norms track what they see
+        mean = f"backbone.patch_encoder.{name}.norm.running_mean"
+        assert not torch.equal(model.state_dict()[mean], before[mean])
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_seed_others():
+    states = []
+    for seed in (0, 0, 1):
+        spec, model = short(seed=seed), tiny_model(classes=2)
+        run(model, spec)
+        states.append(model.state_dict())
+    assert all(torch.equal(value, states[1][name]) for name, value in states[0].items())
+    assert not torch.equal(states[0]["head.layers.0.weight"], states[2]["head.layers.0.weight"])
+
+
+def test_events_come_in_order_and_tell_the_rates():
+    events = []
+    run(tiny_model(classes=2), short(epochs=2), events.append)
+    assert events[0] == TrainingStarted(epochs=2, steps_per_epoch=2, batch_size=8)
+    ends = [event for event in events if isinstance(event, EpochDone)]
+    assert [end.epoch for end in ends] == [0, 1]
+    last_steps = [event.step for event in events if isinstance(event, StepDone) and event.step == 2]
+    assert len(last_steps) == 2
+    assert ends[0].lr == pytest.approx(5e-3)
+
+
+def test_last_keeps_every_epoch_and_best_only_better_ones():
+    for selection in ("last", "best-test"):
+        kept, seen = [], []
+        result = run(
+            tiny_model(classes=2),
+            short(epochs=6, selection=selection),
+            lambda event, seen=seen: seen.append(event) if isinstance(event, EpochDone) else None,
+            kept.append,
+        )
+        accuracies = [event.evaluation.accuracy for event in seen]
+        if selection == "last":
+            assert [epoch.epoch for epoch in kept] == list(range(6))
+            assert result.epoch == 5
+        else:
+            assert result.epoch == int(np.argmax(accuracies))  # the first of equals
+            assert [event.epoch for event in seen if event.kept] == [epoch.epoch for epoch in kept]
+
+
+def test_evaluation_is_of_the_kept_weights_and_counts_every_cloud():
+    model, clouds = tiny_model("lora", classes=2), boxes(9)
+    metrics = evaluate(model, clouds, batch_size=4, **CPU)
+    assert metrics.count == 9
+    assert metrics.class_counts.tolist() == [5, 4]
+    again = evaluate(model, clouds, batch_size=9, **CPU)
+    assert again.loss == pytest.approx(metrics.loss, rel=1e-5)
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_step():
+    clouds = boxes(16)
+    clouds.points[3, 5, 1] = np.nan
+    with pytest.raises(DivergedError, match=r"the loss is nan in epoch 1, step \d"):
+        run(tiny_model("mlp3", classes=2), short("mlp3"), clouds=clouds)
+
+
+def test_sixteen_clouds_are_learned_by_heart():
+    random = np.random.RandomState(0)
+    clouds = LabelledClouds(
+        random.standard_normal((16, 64, 3)).astype(np.float32), (np.arange(16) % 4).astype(np.int64)
+    )
+    plain = {"scale": None, "translate": 0}
+    spec = tiny_spec(
+        "full",
+        train={"epochs": 80, "batch_size": 16},
+        optimizer={"lr": 3e-3},
+        schedule={"warmup_epochs": 0},
+        augmentation=plain,
+        backbone={"drop_path": 0},
+    )
+    model = tiny_model("full", classes=4)
+    for module in model.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = 0.0
+    run(model, spec, clouds=clouds)
+    model.train()  # the batch's own statistics, as in training
+    with torch.no_grad():
+        predicted = model(torch.from_numpy(clouds.points)).logits.argmax(dim=1).numpy()
+    assert (predicted == clouds.labels).all()
+
+
+def test_bfloat16_trains_where_it_is_asked_for():
+    losses = []
+    spec = short(epochs=8)
+    model = tiny_model(classes=2)
+    run(
+        model,
+        spec,
+        lambda event: losses.append(event.loss) if isinstance(event, EpochDone) else None,
+        dtype=torch.bfloat16,
+    )
+    assert losses[-1] < losses[0]
+    assert all(parameter.dtype == torch.float32 for parameter in model.parameters())
