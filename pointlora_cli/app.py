@@ -15,7 +15,14 @@ import typer
 
 from pointlora_cli import __version__
 from pointlora_cli.commands import doctor, evaluate, finetune, inspect, predict, presets, validate
-from pointlora_cli.errors import ExitCode, InterruptedRunError, PointLoRAError, Terminated, UsageError
+from pointlora_cli.errors import (
+    DataError,
+    ExitCode,
+    InterruptedRunError,
+    PointLoRAError,
+    Terminated,
+    UsageError,
+)
 
 app = typer.Typer(
     name="pointlora",
@@ -76,11 +83,12 @@ def run(arguments: Sequence[str]) -> int:  # noqa: PLR0911 - one return for each
         except (Exception, KeyboardInterrupt, SystemExit) as error:
             if isinstance(error, BrokenPipeError) or isinstance(error.__context__, BrokenPipeError):
                 return _without_reader()
-            if not received and not isinstance(
-                error, typer.Abort
-            ):  # libraries turn an interruption into anything
-                return _report(_bug(error), arguments)
-            return _report(_interruption(received), arguments)
+            if received or isinstance(error, typer.Abort):  # libraries turn an interruption into anything
+                return _report(_interruption(received), arguments)
+            if isinstance(error, OSError) and error.filename is not None:
+                reason = (error.strerror or str(error)).lower()
+                return _report(DataError(f"{error.filename}: {reason}"), arguments)
+            return _report(_bug(error), arguments)
         if received and code:  # the parser turns an interruption into an exit code
             return _report(_interruption(received), arguments)
         return int(code or 0)

@@ -47,12 +47,11 @@ def doctor(as_json: AsJson = False) -> None:
 
 
 def _draw(console: Console, checks: Sequence[Check]) -> None:
-    from rich.markup import escape
-
     from pointlora_cli.console.tables import plain_table
+    from pointlora_cli.console.wording import literal
 
     marks = {"ok": "[green]ok[/]", "missing": "[yellow]missing[/]", "broken": "[red]broken[/]"}
     table = plain_table("", "status", "found", "what to do")
     for check in checks:
-        table.add_row(check.name, marks[check.status], escape(check.found), escape(check.remedy or ""))
+        table.add_row(check.name, marks[check.status], literal(check.found), literal(check.remedy or ""))
     console.print(table)

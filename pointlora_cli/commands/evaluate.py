@@ -68,15 +68,14 @@ def _document(result: EvaluationResult) -> dict[str, object]:
 
 
 def _draw(console: Console, result: EvaluationResult) -> None:
-    from rich.markup import escape
-
     from pointlora_cli.commands.finetune import SELECTION_WORDS
     from pointlora_cli.console.tables import class_table, confusion_table, percent, plain_table
+    from pointlora_cli.console.wording import literal
 
     record = result.record
     console.print(class_table(record.classes, result.metrics))
     console.print(confusion_table(record.classes, result.metrics))
-    table = plain_table("result", "", title=f"{escape(str(result.adapter))} on {escape(result.data)}")
+    table = plain_table("result", "", title=f"{literal(result.adapter)} on {literal(result.data)}")
     table.add_row(
         "accuracy", f"[bold]{percent(result.metrics.accuracy)} %[/] of {result.metrics.count:,} clouds"
     )

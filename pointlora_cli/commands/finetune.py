@@ -85,9 +85,8 @@ def _document(result: FinetuneResult) -> dict[str, object]:
 
 
 def _draw(console: Console, result: FinetuneResult) -> None:
-    from rich.markup import escape
-
     from pointlora_cli.console.tables import class_table, confusion_table, percent, plain_table
+    from pointlora_cli.console.wording import literal
 
     console.print(class_table(result.classes, result.test))
     console.print(confusion_table(result.classes, result.test))
@@ -105,9 +104,9 @@ def _draw(console: Console, result: FinetuneResult) -> None:
         "trained parameters", f"{counts.trained:,} of {counts.total:,} ({counts.trained_percent:.2f} %)"
     )
     table.add_row("training time", f"{result.seconds:.1f} s on {result.device}, {result.precision}")
-    table.add_row("adapter", f"{escape(str(result.adapter))} ({result.adapter_bytes / 2**20:.2f} MiB)")
+    table.add_row("adapter", f"{literal(result.adapter)} ({result.adapter_bytes / 2**20:.2f} MiB)")
     console.print(table)
-    console.print(f"Next: pointlora predict CLOUD --adapter {escape(str(result.run))}", soft_wrap=True)
+    console.print(f"Next: pointlora predict CLOUD --adapter {literal(result.run)}", soft_wrap=True)
 
 
 def _rehearsal_document(rehearsal: Rehearsal) -> dict[str, object]:

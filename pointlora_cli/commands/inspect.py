@@ -12,7 +12,6 @@ from pointlora_cli.commands.options import AsJson, Data, Overrides, Preset, Spec
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from pointlora_cli.models.counting import LayerRow
     from pointlora_cli.services.inspect import Inspection
 
 
@@ -74,13 +73,14 @@ def _document(inspection: Inspection) -> dict[str, object]:
 
 
 def _draw(console: Console, inspection: Inspection, *, every: bool) -> None:
-    from rich.markup import escape
-
     from pointlora_cli.console.tables import plain_table
+    from pointlora_cli.console.wording import literal
 
     spec, counts = inspection.spec, inspection.counts
     right = ("parameters", "trained")
-    title = f"{escape(spec.name)}: {spec.backbone.name} with {spec.method.name}, {inspection.classes} classes"
+    title = (
+        f"{literal(spec.name)}: {spec.backbone.name} with {spec.method.name}, {inspection.classes} classes"
+    )
     table = plain_table("part", *(["shape"] if every else []), *right, right=right, title=title)
     if every:
         for row in inspection.layers:
@@ -89,7 +89,7 @@ def _draw(console: Console, inspection: Inspection, *, every: bool) -> None:
                 row.name, shape, f"{row.parameters:,}", f"{row.parameters:,}" if row.trained else "–"
             )
     else:
-        for name, (parameters, trained) in _parts(inspection.layers).items():
+        for name, (parameters, trained) in inspection.parts.items():
             table.add_row(name, f"{parameters:,}", f"{trained:,}" if trained else "–")
     table.add_section()
     table.add_row("total", *([""] if every else []), f"{counts.total:,}", f"{counts.trained:,}", style="bold")
@@ -98,16 +98,3 @@ def _draw(console: Console, inspection: Inspection, *, every: bool) -> None:
         f"trained: {counts.trained_percent:.4f} % of all {counts.total:,} parameters, "
         f"{counts.trained_percent_of_backbone:.4f} % of the backbone's {counts.backbone:,}"
     )
-
-
-def _parts(layers: list[LayerRow]) -> dict[str, tuple[int, int]]:
-    """Parameters and trained parameters of each part; the blocks' copies of a part count as one."""
-    parts: dict[str, tuple[int, int]] = {}
-    for row in layers:
-        pieces = row.name.split(".")
-        while len(pieces) > 1 and pieces[-1] in {"weight", "bias"}:
-            pieces.pop()
-        name = ".".join("*" if piece.isdigit() and "blocks" in pieces else piece for piece in pieces)
-        total, trained = parts.get(name, (0, 0))
-        parts[name] = (total + row.parameters, trained + (row.parameters if row.trained else 0))
-    return parts

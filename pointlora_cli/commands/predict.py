@@ -113,18 +113,17 @@ def _document(trained: TrainedModel, found: Sequence[Classified | Unreadable]) -
 
 
 def _draw(console: Console, classes: Sequence[str], good: Sequence[Classified], top: int) -> None:
-    from rich.markup import escape
-
     from pointlora_cli.console.tables import plain_table
+    from pointlora_cli.console.wording import literal
 
     table = plain_table("file", "class", "probability", "then", right=("probability",))
     for prediction in good:
         order = prediction.probabilities.argsort()[::-1][:top]
-        others = ", ".join(f"{escape(classes[i])} {prediction.probabilities[i]:.1%}" for i in order[1:])
+        others = ", ".join(f"{literal(classes[i])} {prediction.probabilities[i]:.1%}" for i in order[1:])
         best = order[0]
         table.add_row(
-            escape(str(prediction.path)),
-            f"[bold]{escape(classes[best])}[/]",
+            literal(prediction.path),
+            f"[bold]{literal(classes[best])}[/]",
             f"{prediction.probabilities[best]:.1%}",
             others,
         )

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from typing import Any
 
 from rich.console import Console
-from rich.markup import escape
 
+from pointlora_cli.console.wording import literal
 from pointlora_cli.errors import PointLoRAError
 
 SCHEMA_VERSION = 1
@@ -47,13 +47,13 @@ class Screen:
             }
             self._json({"schema_version": SCHEMA_VERSION, "error": content})
             return
-        self.err.print(f"[bold red]error:[/] {escape(error.message)}", soft_wrap=True)
+        self.err.print(f"[bold red]error:[/] {literal(error.message)}", soft_wrap=True)
         if error.remedy:
-            self.err.print(f"[bold]hint:[/]  {escape(error.remedy)}", soft_wrap=True)
+            self.err.print(f"[bold]hint:[/]  {literal(error.remedy)}", soft_wrap=True)
 
     def note(self, message: str) -> None:
         """Tell something on stderr."""
-        self.err.print(f"[dim]note:[/] {escape(message)}", soft_wrap=True)
+        self.err.print(f"[dim]note:[/] {literal(message)}", soft_wrap=True)
 
     def _json(self, document: dict[str, Any]) -> None:
         sys.stdout.write(json.dumps(document, indent=2, allow_nan=False) + "\n")
@@ -61,6 +61,8 @@ class Screen:
 
 
 def _console(stream: Any) -> Console:
+    if hasattr(stream, "reconfigure"):
+        stream.reconfigure(errors="replace")  # a terminal without Unicode shows a question mark
     width = None if stream.isatty() else _PLAIN_WIDTH
     plain = False if os.environ.get("NO_COLOR") else None
     return Console(file=stream, width=width, highlight=False, force_terminal=plain)

@@ -6,9 +6,9 @@ import math
 from collections.abc import Sequence
 
 from rich import box
-from rich.markup import escape
 from rich.table import Table
 
+from pointlora_cli.console.wording import literal
 from pointlora_cli.training.metrics import Metrics
 
 WIDEST_CONFUSION = 20  # classes of which the whole matrix is shown
@@ -34,7 +34,7 @@ def class_table(classes: Sequence[str], metrics: Metrics) -> Table:
     table = plain_table("class", *right, right=right, title="By class")
     rows = zip(classes, metrics.class_counts, metrics.class_accuracy, metrics.class_precision, strict=True)
     for name, count, recall, precision in rows:
-        table.add_row(escape(name), f"{count:,}", percent(recall), percent(precision))
+        table.add_row(literal(name), f"{count:,}", percent(recall), percent(precision))
     return table
 
 
@@ -50,7 +50,7 @@ def confusion_table(classes: Sequence[str], metrics: Metrics) -> Table:
             f"[bold]{count}[/]" if index == column else (str(count) if count else "[dim]·[/]")
             for column, count in enumerate(metrics.confusion[index])
         ]
-        table.add_row(f"{index + 1:>2} {escape(name)}", *cells)
+        table.add_row(f"{index + 1:>2} {literal(name)}", *cells)
     return table
 
 
@@ -64,5 +64,5 @@ def _worst_confusions(classes: Sequence[str], metrics: Metrics) -> Table:
     ]
     for count, truth, predicted in sorted(entries, reverse=True)[:_WORST]:
         if count:
-            table.add_row(escape(classes[truth]), escape(classes[predicted]), str(count))
+            table.add_row(literal(classes[truth]), literal(classes[predicted]), str(count))
     return table

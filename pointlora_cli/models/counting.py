@@ -59,3 +59,18 @@ def list_layers(model: Classifier) -> list[LayerRow]:
         LayerRow(name, tuple(parameter.shape), parameter.numel(), parameter.requires_grad)
         for name, parameter in model.named_parameters()
     ]
+
+
+def sum_by_part(layers: list[LayerRow]) -> dict[str, tuple[int, int]]:
+    """All and trained parameters of each part; the blocks' copies of a part count as one."""
+    parts: dict[str, tuple[int, int]] = {}
+    for row in layers:
+        pieces = row.name.split(".")
+        if pieces[-1] in {"weight", "bias"}:
+            pieces.pop()
+        if "blocks" in pieces:
+            pieces[pieces.index("blocks") + 1] = "*"
+        name = ".".join(pieces)
+        total, trained = parts.get(name, (0, 0))
+        parts[name] = (total + row.parameters, trained + (row.parameters if row.trained else 0))
+    return parts

@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 
 from pointlora_cli.datasets.build import class_names
 from pointlora_cli.errors import DataError
 from pointlora_cli.models.build import build_classifier
-from pointlora_cli.models.counting import LayerRow, ParameterCounts, count_parameters, list_layers
+from pointlora_cli.models.counting import (
+    LayerRow,
+    ParameterCounts,
+    count_parameters,
+    list_layers,
+    sum_by_part,
+)
+from pointlora_cli.services.runs import find_adapter
 from pointlora_cli.specs.run import RunSpec
+from pointlora_cli.training.adapter_file import read_adapter
 
 
 @dataclass(frozen=True)
@@ -21,6 +30,7 @@ class Inspection:
     classes: int
     counts: ParameterCounts
     layers: list[LayerRow]
+    parts: dict[str, tuple[int, int]]  # all and trained parameters of each part
 
 
 def inspect(spec: RunSpec, classes: int | None = None) -> Inspection:
@@ -41,4 +51,16 @@ def inspect(spec: RunSpec, classes: int | None = None) -> Inspection:
             raise DataError(error.message, remedy) from error
     with torch.device("meta"):
         model = build_classifier(spec, classes)
-    return Inspection(spec, classes, count_parameters(model), list_layers(model))
+    layers = list_layers(model)
+    return Inspection(spec, classes, count_parameters(model), layers, sum_by_part(layers))
+
+
+def inspect_run(where: Path) -> Inspection:
+    """The model of a run directory or an adapter.
+
+    Raises:
+        DataError: there is no adapter.
+        IntegrityError: the adapter's file was changed.
+    """
+    record, _ = read_adapter(find_adapter(where, where))
+    return inspect(record.spec, len(record.classes))

@@ -37,10 +37,8 @@ def bottle(rng: np.random.Generator) -> list[Part]:
     if chance(rng, 0.3):  # a waist to hold it by
         levels.insert(2, 0.5 * shoulder)
         radii.insert(2, rng.uniform(0.7, 0.9) * radius)
-    if chance(rng, 0.3):
-        profile = np.asarray(radii), np.asarray(levels)  # straight shoulders
-    else:
-        profile = smooth_profile(levels, radii, 20)
+    straight = np.asarray(radii), np.asarray(levels)
+    profile = straight if chance(rng, 0.3) else smooth_profile(levels, radii, 20)
     square = chance(rng, 0.25)
     parts = [_square_turned(rng, *profile) if square else _vessel(*profile)]
     if chance(rng, 0.75):
