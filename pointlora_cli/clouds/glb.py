@@ -12,12 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pointlora_cli.clouds.files import EXPORT_AGAIN, cloud_error, load_bytes, quoted, truncated
+from pointlora_cli.clouds.gltf_document import DAMAGED, FAN, STRIP, TRIANGLES, Document, size
 from pointlora_cli.clouds.surface import Geometry
 
 _JSON_CHUNK, _BINARY_CHUNK = 0x4E4F534A, 0x004E4942
 _COMPONENT_TYPES = {5120: "<i1", 5121: "<u1", 5122: "<i2", 5123: "<u2", 5125: "<u4", 5126: "<f4"}
 _WIDTHS = {"SCALAR": 1, "VEC3": 3}
-_TRIANGLES, _STRIP, _FAN = 4, 5, 6
 # A file of a few bytes can place one mesh any number of times.
 _MOST_VERTICES = 50_000_000
 _SAVE_PLAIN = "save it as GLB without compression and with everything inside the file, or as PLY"
@@ -32,16 +32,7 @@ def read_glb(path: Path) -> Geometry:
     document, binary = _read_chunks(path)
     try:
         return _Scene(path, document, binary).geometry()
-    except (
-        ValueError,
-        TypeError,
-        KeyError,
-        IndexError,
-        AttributeError,
-        OverflowError,
-        ArithmeticError,
-    ) as error:
-        # The document is JSON of any content: a wrong type anywhere in it ends here.
+    except DAMAGED as error:
         raise cloud_error(
             path, f"its glTF document is damaged ({quoted(repr(error))})", EXPORT_AGAIN
         ) from None
@@ -74,12 +65,11 @@ def _read_chunks(path: Path) -> tuple[dict[str, Any], NDArray[np.uint8]]:
     return document, chunks.get(_BINARY_CHUNK, data[:0])
 
 
-class _Scene:
+class _Scene(Document):
     """Walks the nodes of a document and gathers what their meshes hold."""
 
     def __init__(self, path: Path, document: dict[str, Any], binary: NDArray[np.uint8]) -> None:
-        self._path = path
-        self._document = document
+        super().__init__(path, document)
         self._binary = binary
         self._vertices: list[NDArray[np.float64]] = []
         self._triangles: list[NDArray[np.int64]] = []
@@ -109,23 +99,6 @@ class _Scene:
         triangles = np.concatenate(self._triangles) if self._triangles else np.empty((0, 3), np.int64)
         return Geometry(np.concatenate(self._vertices), triangles)
 
-    def _roots(self) -> list[int]:
-        if self._document.get("scenes"):
-            return list(self._item("scenes", self._document.get("scene", 0)).get("nodes", []))
-        nodes = self._document.get("nodes", [])
-        children = {child for node in nodes for child in node.get("children", [])}
-        return [index for index in range(len(nodes)) if index not in children]
-
-    def _item(self, key: str, index: object) -> dict[str, Any]:
-        """Entry `index` of a list of the document; Python's negative indices and floats are refused."""
-        items = self._document.get(key, [])
-        if type(index) is not int or not 0 <= index < len(items):
-            raise IndexError(f"no entry {index} in {key}")
-        item = items[index]
-        if not isinstance(item, dict):
-            raise TypeError(f"entry {index} of {key} is no object")
-        return item
-
     def _add_mesh(self, index: object, matrix: NDArray[np.float64]) -> None:
         for primitive in self._item("meshes", index)["primitives"]:
             if "KHR_draco_mesh_compression" in primitive.get("extensions", {}):
@@ -143,7 +116,7 @@ class _Scene:
                 if len(corners) and corners.max() >= len(vertices):
                     problem = f"a face names vertex {corners.max()} of {len(vertices):,}"
                     raise cloud_error(self._path, problem, EXPORT_AGAIN)
-            triangles = _assemble(corners, primitive.get("mode", _TRIANGLES))
+            triangles = _assemble(corners, primitive.get("mode", TRIANGLES))
             self._vertices.append(vertices @ matrix[:3, :3].T + matrix[:3, 3])
             self._triangles.append(triangles + self._count)
             self._count += len(vertices)
@@ -165,12 +138,12 @@ class _Scene:
                 self._path, "its data lies outside the file, which is not followed", _SAVE_PLAIN
             )
         kind = np.dtype(_COMPONENT_TYPES[accessor["componentType"]])
-        count, width = _size(accessor["count"]), _WIDTHS[shape]
+        count, width = size(accessor["count"]), _WIDTHS[shape]
         start, step = (
-            _size(accessor.get("byteOffset", 0)),
-            _size(view.get("byteStride", 0)) or kind.itemsize * width,
+            size(accessor.get("byteOffset", 0)),
+            size(view.get("byteStride", 0)) or kind.itemsize * width,
         )
-        data = self._binary[_size(view.get("byteOffset", 0)) :][: _size(view["byteLength"])]
+        data = self._binary[size(view.get("byteOffset", 0)) :][: size(view["byteLength"])]
         needed = start + max(count - 1, 0) * step + kind.itemsize * width
         if count and len(data) < needed:
             raise truncated(self._path, len(data), needed, f"bytes of accessor {index}")
@@ -181,12 +154,6 @@ class _Scene:
         if accessor.get("normalized") and kind.kind in "iu":
             values = np.maximum(values / np.iinfo(kind).max, -1.0)
         return values
-
-
-def _size(value: object) -> int:
-    if type(value) is not int or not 0 <= value < 1 << 40:
-        raise ValueError(f"{value} is not a size")
-    return value
 
 
 def _node_matrix(node: dict[str, Any]) -> NDArray[np.float64]:
@@ -211,10 +178,10 @@ def _node_matrix(node: dict[str, Any]) -> NDArray[np.float64]:
 def _assemble(corners: NDArray[np.int64], mode: object) -> NDArray[np.int64]:
     """Triangles (T, 3) of a primitive; points and lines have none."""
     count = len(corners)
-    if mode == _TRIANGLES:
+    if mode == TRIANGLES:
         return corners[: count - count % 3].reshape(-1, 3)
-    if mode == _STRIP and count >= 3:
+    if mode == STRIP and count >= 3:
         return np.stack([corners[:-2], corners[1:-1], corners[2:]], axis=1)
-    if mode == _FAN and count >= 3:
+    if mode == FAN and count >= 3:
         return np.stack([np.full(count - 2, corners[0]), corners[1:-1], corners[2:]], axis=1)
     return np.empty((0, 3), np.int64)

@@ -93,7 +93,7 @@ def _read_header(path: Path, data: NDArray[np.uint8]) -> Header:
 def _read_compressed(path: Path, data: NDArray[np.uint8], header: Header) -> NDArray[np.float64]:
     """Decodes LAZ through lazrs alone: laspy's own header reader loops for hours on a damaged header."""
     try:
-        import lazrs  # type: ignore[import-untyped, import-not-found, unused-ignore]
+        import lazrs
     except ImportError:
         remedy = "pip install 'pointlora[las]', or export it as uncompressed LAS"
         raise cloud_error(path, "is compressed (LAZ), which needs laspy with lazrs", remedy) from None

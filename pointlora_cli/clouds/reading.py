@@ -15,6 +15,7 @@ from pointlora_cli.clouds.glb import read_glb
 from pointlora_cli.clouds.las import read_las
 from pointlora_cli.clouds.meshes import OFF_KEYWORD, read_obj, read_off, read_stl
 from pointlora_cli.clouds.numpy_files import read_npy, read_npz
+from pointlora_cli.clouds.open3d_meshes import FBX_START, read_fbx, read_gltf
 from pointlora_cli.clouds.pcd import read_pcd
 from pointlora_cli.clouds.ply import read_ply
 from pointlora_cli.clouds.surface import Geometry, sampled
@@ -38,6 +39,8 @@ FORMATS = (
     Format("NPY", (".npy",), re.compile(rb"\x93NUMPY"), read_npy),
     Format("NPZ", (".npz",), re.compile(rb"PK\x03\x04.{26}[^/]{1,200}?\.npy", re.DOTALL), read_npz),
     Format("GLB", (".glb",), re.compile(rb"glTF"), read_glb),
+    Format("glTF", (".gltf",), None, read_gltf),
+    Format("FBX", (".fbx",), FBX_START, read_fbx),
     Format(
         "OFF",
         (".off",),
@@ -65,7 +68,7 @@ def read(path: Path | str, *, mesh_points: int = 16384, seed: int = 0) -> PointC
     The content decides the format where it can, else the suffix; a name that says otherwise is a warning.
 
     Args:
-        path: PLY, PCD, LAS, LAZ, NPY, NPZ, XYZ, TXT, PTS, CSV, ASC, OFF, OBJ, STL or GLB.
+        path: PLY, PCD, LAS, LAZ, NPY, NPZ, XYZ, TXT, PTS, CSV, ASC, OFF, OBJ, STL, GLB, glTF or FBX.
         mesh_points: number of points drawn from a mesh, evenly over its area.
         seed: the same seed draws the same points from a mesh.
 

@@ -74,8 +74,10 @@ def _draw(console: Console, result: EvaluationResult) -> None:
 
     record = result.record
     console.print(class_table(record.classes, result.metrics))
-    console.print(confusion_table(record.classes, result.metrics))
-    table = plain_table("result", "", title=f"{literal(result.adapter)} on {literal(result.data)}")
+    console.print(confusion_table(record.classes, result.metrics, console))
+    table = plain_table("result", "")
+    table.add_row("adapter", literal(result.adapter))
+    table.add_row("clouds", literal(result.data))
     table.add_row(
         "accuracy", f"[bold]{percent(result.metrics.accuracy)} %[/] of {result.metrics.count:,} clouds"
     )

@@ -89,7 +89,7 @@ def _draw(console: Console, result: FinetuneResult) -> None:
     from pointlora_cli.console.wording import literal
 
     console.print(class_table(result.classes, result.test))
-    console.print(confusion_table(result.classes, result.test))
+    console.print(confusion_table(result.classes, result.test, console))
     table = plain_table("result", "", title=f"{result.spec.name}: {result.spec.method.name}")
     counts = result.parameters
     table.add_row(

@@ -6,13 +6,15 @@ import math
 from collections.abc import Sequence
 
 from rich import box
+from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
 
 from pointlora_cli.console.wording import literal
 from pointlora_cli.training.metrics import Metrics
 
-WIDEST_CONFUSION = 20  # classes of which the whole matrix is shown
-_WORST = 10  # confusions listed where it is not
+_WORST = 10  # confusions listed where the whole matrix is too wide
+_UNLIMITED = 100_000  # columns
 
 
 def plain_table(*columns: str, right: Sequence[str] = (), title: str | None = None) -> Table:
@@ -38,11 +40,10 @@ def class_table(classes: Sequence[str], metrics: Metrics) -> Table:
     return table
 
 
-def confusion_table(classes: Sequence[str], metrics: Metrics) -> Table:
-    """The confusion matrix; for many classes, its largest entries off the diagonal."""
-    if len(classes) > WIDEST_CONFUSION:
-        return _worst_confusions(classes, metrics)
-    table = plain_table("truth \\ predicted", title="Confusion")
+def confusion_table(classes: Sequence[str], metrics: Metrics, console: Console) -> Table:
+    """The confusion matrix; where `console` is too narrow for it, its largest entries off the diagonal."""
+    table = plain_table("", title="Confusion (rows: truth, columns: prediction)")
+    table.padding = (0, 1, 0, 0)
     for number in range(1, len(classes) + 1):
         table.add_column(str(number), justify="right")
     for index, name in enumerate(classes):
@@ -51,7 +52,8 @@ def confusion_table(classes: Sequence[str], metrics: Metrics) -> Table:
             for column, count in enumerate(metrics.confusion[index])
         ]
         table.add_row(f"{index + 1:>2} {literal(name)}", *cells)
-    return table
+    needed = Measurement.get(console, console.options.update(max_width=_UNLIMITED), table).maximum
+    return table if needed <= console.width else _worst_confusions(classes, metrics)
 
 
 def _worst_confusions(classes: Sequence[str], metrics: Metrics) -> Table:

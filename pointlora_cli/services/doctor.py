@@ -93,17 +93,18 @@ def _torch() -> list[Check]:
     if not torch.cuda.is_available():
         remedy = "Training runs on the CPU. For a GPU, install a CUDA build of PyTorch and its driver."
         return [threads, Check("gpu", "missing", "PyTorch sees none", remedy, required=False)]
-    bf16 = "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "no bfloat16"
-    return [
-        threads,
-        *(
-            Check(
-                f"cuda:{index}", "ok", f"{properties.name}, {properties.total_memory / 2**30:.0f} GiB, {bf16}"
-            )
-            for index in range(torch.cuda.device_count())
-            for properties in [torch.cuda.get_device_properties(index)]
-        ),
-    ]
+    return [threads, *(_gpu(index) for index in range(torch.cuda.device_count()))]
+
+
+def _gpu(index: int) -> Check:
+    import torch
+
+    from pointlora_cli.training.devices import computes_bfloat16
+
+    properties = torch.cuda.get_device_properties(index)
+    memory = f"{properties.total_memory / 2**30:.0f} GiB"
+    bfloat16 = "bfloat16" if computes_bfloat16(torch.device("cuda", index)) else "no bfloat16"
+    return Check(f"cuda:{index}", "ok", f"{properties.name}, {memory}, {bfloat16}")
 
 
 def _presets() -> Check:

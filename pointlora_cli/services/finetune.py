@@ -64,25 +64,16 @@ def finetune(spec: RunSpec, listen: Listener) -> FinetuneResult:
         UsageError: the run directory cannot be written.
         InterruptedRunError: Ctrl-C or SIGTERM; the run directory keeps the last kept weights.
     """
-    prepared = prepare(spec, listen)
+    told = _Told(spec, listen)
+    prepared = prepare(spec, told)
     precision = str(prepared.dtype).removeprefix("torch.")
     run = RunDirectory.create(spec, describe_environment(str(prepared.device), precision))
-
-    def record(event: Event) -> None:
-        if isinstance(event, EpochDone):
-            epochs_done.append(event.epoch + 1)
-            run.append_metrics(metrics_row(event, spec))
-        elif isinstance(event, Notice):
-            run.log(event.message)
-        listen(event)
-
-    epochs_done: list[int] = []
-    kept_epochs: list[int] = []
+    told.follow(run)
 
     def keep(epoch: EpochDone) -> None:
         result = metrics_row(epoch, spec)
         save_adapter(run.adapter, prepared.model, prepared.base, spec, prepared.data.classes, result)
-        kept_epochs.append(epoch.epoch + 1)
+        told.kept = epoch.epoch + 1
 
     began = time.monotonic()
     try:
@@ -93,27 +84,27 @@ def finetune(spec: RunSpec, listen: Listener) -> FinetuneResult:
             prepared.evaluated,
             device=prepared.device,
             dtype=prepared.dtype,
-            listen=record,
+            listen=told,
             keep=keep,
         )
     except KeyboardInterrupt as stop:
         what = "terminated" if isinstance(stop, Terminated) else "interrupted"
-        message = f"{what} in epoch {len(epochs_done) + 1}"
+        message = f"{what} in epoch {told.epochs + 1}"
         run.log(message)
         raise InterruptedRunError(
-            f"{message}: {_standing(run, kept_epochs)}",
-            remedy=f"Use it with: pointlora evaluate {run.path}" if kept_epochs else None,
+            f"{message}: {told.standing()}",
+            remedy=f"Use it with: pointlora evaluate {run.path}" if told.kept else None,
             terminated=isinstance(stop, Terminated),
         ) from None
     except DivergedError as error:
         run.log(error.message)
-        raise DivergedError(f"{error.message}; {_standing(run, kept_epochs)}", error.remedy) from error
+        raise DivergedError(f"{error.message}; {told.standing()}", error.remedy) from error
     except BrokenPipeError:
         raise  # of the terminal, not of a file
     except OSError as error:
         raise UsageError(
             f"{error.filename or run.path}: cannot be written: {(error.strerror or str(error)).lower()}; "
-            f"{_standing(run, kept_epochs)}",
+            f"{told.standing()}",
             remedy="Make room, or choose another folder with --output DIR.",
         ) from error
     seconds = time.monotonic() - began
@@ -166,6 +157,42 @@ def rehearse(spec: RunSpec, listen: Listener) -> Rehearsal:
     )
 
 
+class _Told:
+    """Passes a run's events on, writes them into its directory, and knows what the run has come to."""
+
+    def __init__(self, spec: RunSpec, listen: Listener) -> None:
+        self.epochs = 0  # done
+        self.kept: int | None = None  # the epoch whose adapter stands, from 1
+        self._spec = spec
+        self._listen = listen
+        self._run: RunDirectory | None = None
+        self._early: list[str] = []
+
+    def follow(self, run: RunDirectory) -> None:
+        """Write into `run` from now on, and what was told before there was one."""
+        self._run = run
+        for message in self._early:
+            run.log(message)
+
+    def __call__(self, event: Event) -> None:
+        """Take an event in."""
+        if isinstance(event, Notice) and self._run is None:
+            self._early.append(event.message)
+        elif isinstance(event, Notice) and self._run is not None:
+            self._run.log(event.message)
+        elif isinstance(event, EpochDone) and self._run is not None:
+            self.epochs = event.epoch + 1
+            self._run.append_metrics(metrics_row(event, self._spec))
+        self._listen(event)
+
+    def standing(self) -> str:
+        """What a run that ends early leaves."""
+        assert self._run is not None  # it has begun
+        if self.kept is None:
+            return f"no epoch was done, nothing is kept in {self._run.path}"
+        return f"the adapter of epoch {self.kept} is kept in {self._run.path}"
+
+
 def metrics_row(epoch: EpochDone, spec: RunSpec) -> dict[str, Any]:
     """One epoch as a line of metrics.jsonl; it holds nothing that differs between equal runs."""
     row: dict[str, Any] = {
@@ -198,10 +225,3 @@ def _test_metrics(prepared: Prepared, run: RunDirectory, kept: EpochDone) -> Met
         device=prepared.device,
         dtype=prepared.dtype,
     )
-
-
-def _standing(run: RunDirectory, kept_epochs: list[int]) -> str:
-    """What a run that ended early leaves."""
-    if not kept_epochs:
-        return f"no epoch was done, nothing is kept in {run.path}"
-    return f"the adapter of epoch {kept_epochs[-1]} is kept in {run.path}"

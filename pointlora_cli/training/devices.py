@@ -37,7 +37,7 @@ def resolve_precision(precision: Precision, device: torch.device) -> torch.dtype
     Raises:
         UsageError: bfloat16 was asked for on a GPU that lacks it.
     """
-    supported = device.type == "cpu" or torch.cuda.is_bf16_supported(including_emulation=False)
+    supported = device.type == "cpu" or computes_bfloat16(device)
     if precision == "float32" or (precision == "auto" and (device.type == "cpu" or not supported)):
         return torch.float32
     if not supported:
@@ -46,6 +46,11 @@ def resolve_precision(precision: Precision, device: torch.device) -> torch.dtype
             remedy="Use train.precision=auto or float32.",
         )
     return torch.bfloat16
+
+
+def computes_bfloat16(device: torch.device) -> bool:
+    """Whether a CUDA device has bfloat16 in hardware (Ampere and later), and does not emulate it."""
+    return torch.cuda.get_device_capability(device) >= (8, 0)
 
 
 def autocast(device: torch.device, dtype: torch.dtype) -> AbstractContextManager[object]:

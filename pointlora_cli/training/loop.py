@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -33,6 +35,22 @@ class StepOutput(NamedTuple):
     correct: Tensor
 
 
+@dataclass(frozen=True)
+class _Training:
+    """What stays the same through a run."""
+
+    model: Classifier
+    spec: RunSpec
+    points: Tensor  # (n, P, 3), on the device
+    labels: Tensor  # (n,)
+    sizes: list[int]  # of an epoch's batches
+    augment: Augmentation
+    optimizer: torch.optim.Optimizer
+    device: torch.device
+    dtype: torch.dtype
+    listen: Listener
+
+
 def train(
     model: Classifier,
     spec: RunSpec,
@@ -58,55 +76,73 @@ def train(
     options = spec.train
     torch.manual_seed(options.seed)  # dropout and drop path draw from the default generator
     order = torch.Generator().manual_seed(options.seed)
-    augment = Augmentation(spec.augmentation, torch.Generator(device).manual_seed(options.seed + 1))
-    optimizer = build_optimizer(model, spec.optimizer)
+    training = _Training(
+        model=model,
+        spec=spec,
+        points=torch.from_numpy(clouds.points).to(device),
+        labels=torch.from_numpy(clouds.labels).to(device),
+        sizes=batch_sizes(len(clouds), options.batch_size, drop_last=options.drop_last),
+        augment=Augmentation(spec.augmentation, torch.Generator(device).manual_seed(options.seed + 1)),
+        optimizer=build_optimizer(model, spec.optimizer),
+        device=device,
+        dtype=dtype,
+        listen=listen,
+    )
     schedule = build_schedule(spec.schedule, base_lr=spec.optimizer.lr, epochs=options.epochs)
-    points = torch.from_numpy(clouds.points).to(device)
-    labels = torch.from_numpy(clouds.labels).to(device)
-    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-
-    sizes = batch_sizes(len(clouds), options.batch_size, drop_last=options.drop_last)
-    listen(TrainingStarted(options.epochs, len(sizes), max(sizes)))
+    listen(TrainingStarted(options.epochs, len(training.sizes), max(training.sizes)))
     kept: EpochDone | None = None
     for epoch in range(options.epochs):
-        model.train()
         lr = schedule.in_epoch(epoch)
-        for group in optimizer.param_groups:
+        for group in training.optimizer.param_groups:
             group["lr"] = lr
         indices = torch.randperm(len(clouds), generator=order).to(device)
-        loss_sum, correct, seen = torch.zeros((), device=device), torch.zeros((), device=device), 0
-        began = told = time.monotonic()
-        for step, size in enumerate(sizes, start=1):
-            batch = indices[seen : seen + size]
-            optimizer.zero_grad(set_to_none=True)
-            with autocast(device, dtype):
-                output = training_step(model, augment(points[batch]), labels[batch], options.label_smoothing)
-            if spec.optimizer.clip_norm is not None:
-                clip_grad_norm_(trained, spec.optimizer.clip_norm)
-            optimizer.step()
-            loss_sum += output.loss
-            correct += output.correct
-            seen += size
-            now = time.monotonic()
-            if device.type == "cpu" or now - told >= _TELL_EVERY or step == len(sizes):
-                mean = _finite(loss_sum, seen, epoch, step)
-            if now - told >= _TELL_EVERY or step == len(sizes):
-                told = now
-                rate = seen / max(now - began, 1e-9)
-                listen(StepDone(epoch, step, mean, correct.item() / seen, rate))
+        loss, accuracy = _train_epoch(training, epoch, indices)
         evaluation = None
         if (epoch + 1) % options.eval_every == 0 or epoch == options.epochs - 1:
             evaluation = evaluate(
                 model, evaluated, batch_size=options.eval_batch_size, device=device, dtype=dtype
             )
-        better = _is_kept(spec, evaluation, kept)
-        done = EpochDone(epoch, lr, mean, correct.item() / seen, evaluation, better)
-        if better:
+            if not math.isfinite(evaluation.loss):  # the last step of the epoch may have broken the weights
+                raise _diverged(evaluation.loss, f"the evaluation after epoch {epoch + 1}")
+        done = EpochDone(epoch, lr, loss, accuracy, evaluation, _is_kept(spec, evaluation, kept))
+        if done.kept:
             kept = done
             keep(done)
         listen(done)
     assert kept is not None  # the last epoch is always evaluated, so at least that one was kept
     return kept
+
+
+def _train_epoch(training: _Training, epoch: int, indices: Tensor) -> tuple[float, float]:
+    """One pass over the clouds in the order of `indices`: mean loss, and accuracy while training."""
+    spec, model, device = training.spec, training.model, training.device
+    trained = [parameter for group in training.optimizer.param_groups for parameter in group["params"]]
+    loss_sum, correct, seen = torch.zeros((), device=device), torch.zeros((), device=device), 0
+    mean = math.nan
+    model.train()
+    began = told = time.monotonic()
+    for step, size in enumerate(training.sizes, start=1):
+        batch = indices[seen : seen + size]
+        points, labels = training.augment(training.points[batch]), training.labels[batch]
+        training.optimizer.zero_grad(set_to_none=True)
+        with autocast(device, training.dtype):
+            output = training_step(model, points, labels, spec.train.label_smoothing)
+        if spec.optimizer.clip_norm is not None:
+            clip_grad_norm_(trained, spec.optimizer.clip_norm)
+        training.optimizer.step()
+        loss_sum += output.loss
+        correct += output.correct
+        seen += size
+        now = time.monotonic()
+        is_told = now - told >= _TELL_EVERY or step == len(training.sizes)
+        if is_told or device.type == "cpu":
+            mean = loss_sum.item() / seen
+            if not math.isfinite(mean):
+                raise _diverged(mean, f"epoch {epoch + 1}, step {step}")
+        if is_told:
+            told, rate = now, seen / max(now - began, 1e-9)
+            training.listen(StepDone(epoch, step, mean, correct.item() / seen, rate))
+    return mean, correct.item() / seen
 
 
 def training_step(
@@ -161,14 +197,11 @@ def batch_sizes(count: int, batch_size: int, *, drop_last: bool) -> list[int]:
     return sizes
 
 
-def _finite(loss_sum: Tensor, seen: int, epoch: int, step: int) -> float:
-    mean = loss_sum.item() / seen
-    if not np.isfinite(mean):
-        raise DivergedError(
-            f"training diverged: the loss is {mean} in epoch {epoch + 1}, step {step}",
-            remedy="Lower optimizer.lr, or check the data with `pointlora validate`; the last kept weights stand.",
-        )
-    return mean
+def _diverged(loss: float, where: str) -> DivergedError:
+    return DivergedError(
+        f"training diverged: the loss is {loss} in {where}",
+        remedy="Lower optimizer.lr, or check the data with `pointlora validate`; the last kept weights stand.",
+    )
 
 
 def _is_kept(spec: RunSpec, evaluation: Metrics | None, kept: EpochDone | None) -> bool:

@@ -1,19 +1,14 @@
 """The training loop on small models."""
 
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
+from model_specs import METHODS, tiny_model, tiny_spec
 
 from pointlora_cli.datasets.base import LabelledClouds
 from pointlora_cli.errors import DivergedError
 from pointlora_cli.training.events import EpochDone, StepDone, TrainingStarted
 from pointlora_cli.training.loop import evaluate, train
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "models"))
-from model_specs import METHODS, tiny_model, tiny_spec
 
 CPU = {"device": torch.device("cpu"), "dtype": torch.float32}
 

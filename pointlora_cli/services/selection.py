@@ -1,0 +1,72 @@
+"""Show which parts of a cloud the token selection keeps."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from pointlora_cli.adaptation.pointlora import PointLoRA
+from pointlora_cli.clouds.cloud import PointCloud
+from pointlora_cli.clouds.writing import write_ply
+from pointlora_cli.datasets.resampling import resample
+from pointlora_cli.errors import UsageError
+from pointlora_cli.models.grouping import group
+from pointlora_cli.services.trained_model import TrainedModel
+from pointlora_cli.training.devices import autocast
+
+_COLORS = np.array(
+    [[150, 150, 150], [214, 39, 40], [255, 187, 0], [31, 119, 180], [44, 160, 44], [148, 103, 189]], np.uint8
+)
+"""Of points that are not kept, and of those kept at the first, second, … scale."""
+
+
+def require_selection(trained: TrainedModel) -> None:
+    """Raise unless the model selects tokens.
+
+    Raises:
+        UsageError: its method does not.
+    """
+    if not isinstance(trained.model.adaptation, PointLoRA):
+        raise UsageError(
+            f"the method of {trained.folder} is {trained.record.spec.method.name}, which selects no tokens",
+            remedy="Leave out --selection, or give a model of method pointlora.",
+        )
+
+
+def write_selection(trained: TrainedModel, cloud: PointCloud, path: Path) -> None:
+    """Write the cloud as the model sees it, coloured by the scale at which a point is kept.
+
+    The PLY's property `label` is 0 for a point in no kept patch, else the number of the finest scale
+    that keeps a patch with it.
+
+    Raises:
+        CloudError: the file cannot be written.
+    """
+    resampling = trained.record.resampling
+    points = resample(cloud, resampling.points, resampling.normalize)
+    labels = kept_scales(trained, points)
+    write_ply(path, points, colors=_COLORS[np.where(labels > 0, (labels - 1) % 5 + 1, 0)], labels=labels)
+
+
+@torch.inference_mode()
+def kept_scales(trained: TrainedModel, points: NDArray[np.float32]) -> NDArray[np.int64]:
+    """The scale (P,), from 1, at which each point of (P, 3) is kept; 0 where it is not.
+
+    Raises:
+        UsageError: the method selects no tokens.
+    """
+    require_selection(trained)
+    model = trained.model
+    batch = torch.from_numpy(points)[None].to(trained.device)
+    with autocast(trained.device, trained.dtype):
+        notes = model(batch).sequence.notes
+    scales = model.adaptation.scales(model.backbone.scale)
+    groupings = group(batch, scales, skip_near_origin=model.backbone.skip_near_origin)
+    labels = torch.zeros(len(points), dtype=torch.int64, device=trained.device)
+    for number, grouping in reversed(list(enumerate(groupings, start=1))):  # the finest is written last
+        kept = notes[f"selected{number - 1}"][0]
+        labels[grouping.neighbor_indices[0, kept].flatten()] = number
+    return labels.cpu().numpy()
