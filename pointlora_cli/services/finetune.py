@@ -140,7 +140,9 @@ def rehearse(spec: RunSpec, listen: Listener) -> Rehearsal:
     began = time.monotonic()
     points = torch.from_numpy(prepared.train.points[: sizes[0]]).to(device)
     labels = torch.from_numpy(prepared.train.labels[: sizes[0]]).to(device)
-    output = training_step(model, augment(points), labels, spec.train.label_smoothing)
+    output = training_step(
+        model, augment(points), labels, dtype=prepared.dtype, label_smoothing=spec.train.label_smoothing
+    )
     optimizer.step()
     loss = output.loss.item() / sizes[0]
     return Rehearsal(

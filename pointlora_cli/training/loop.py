@@ -125,8 +125,9 @@ def _train_epoch(training: _Training, epoch: int, indices: Tensor) -> tuple[floa
         batch = indices[seen : seen + size]
         points, labels = training.augment(training.points[batch]), training.labels[batch]
         training.optimizer.zero_grad(set_to_none=True)
-        with autocast(device, training.dtype):
-            output = training_step(model, points, labels, spec.train.label_smoothing)
+        output = training_step(
+            model, points, labels, dtype=training.dtype, label_smoothing=spec.train.label_smoothing
+        )
         if spec.optimizer.clip_norm is not None:
             clip_grad_norm_(trained, spec.optimizer.clip_norm)
         training.optimizer.step()
@@ -146,11 +147,17 @@ def _train_epoch(training: _Training, epoch: int, indices: Tensor) -> tuple[floa
 
 
 def training_step(
-    model: Classifier, points: Tensor, labels: Tensor, label_smoothing: float = 0.0
+    model: Classifier,
+    points: Tensor,
+    labels: Tensor,
+    *,
+    dtype: torch.dtype = torch.float32,
+    label_smoothing: float = 0.0,
 ) -> StepOutput:
     """Forward and backward of one batch: points (B, N, 3), labels (B,). Gradients are left in the parameters."""
-    prediction = model(points)
-    logits = prediction.logits.float()
+    with autocast(points.device, dtype):
+        prediction = model(points)
+    logits = prediction.logits.to(torch.promote_types(prediction.logits.dtype, torch.float32))
     loss = F.cross_entropy(logits, labels, label_smoothing=label_smoothing)
     regularization = model.adaptation.regularization(prediction.sequence)
     if regularization is not None:
