@@ -70,6 +70,10 @@ def _main(
         raise typer.Exit(int(ExitCode.USAGE))
 
 
+class _Interrupted(KeyboardInterrupt):
+    """Ctrl-C. CPython kills itself on the way out, whatever the exit code, if a bare one left an `exec`."""
+
+
 def run(arguments: Sequence[str]) -> int:  # noqa: PLR0911 - one return for each way to end
     """Run the command line; return its exit code."""
     with _stopped_by_signals() as received:
@@ -144,7 +148,7 @@ def _stopped_by_signals() -> Iterator[list[int]]:
         for caught in former:
             signal.signal(caught, signal.SIG_DFL)
         received.append(number)
-        raise Terminated if number == signal.SIGTERM else KeyboardInterrupt
+        raise Terminated if number == signal.SIGTERM else _Interrupted
 
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     # A background job ignores Ctrl-C, and goes on ignoring it.
@@ -156,5 +160,5 @@ def _stopped_by_signals() -> Iterator[list[int]]:
     try:
         yield received
     finally:
-        for number, handler in former.items():
+        for number, handler in former.items() if not received else ():  # a second one also kills the way out
             signal.signal(number, handler)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,6 +10,13 @@ import typer
 
 if TYPE_CHECKING:
     from pointlora_cli.specs.run import RunSpec
+
+
+def _checked_device(name: str | None) -> str | None:
+    if name is None or re.fullmatch(r"auto|cpu|cuda(:\d+)?", name):
+        return name
+    raise typer.BadParameter(f"must be auto, cpu, cuda or cuda:N, got '{name}'")
+
 
 Preset = Annotated[
     str | None, typer.Option("--preset", "-p", help="A shipped run spec; `pointlora presets` lists them.")
@@ -27,7 +35,9 @@ Overrides = Annotated[
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on stdout instead of tables.")]
-Device = Annotated[str | None, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")]
+Device = Annotated[
+    str | None, typer.Option("--device", callback=_checked_device, help="auto, cpu, cuda or cuda:N.")
+]
 Base = Annotated[
     Path | None,
     typer.Option("--base", help="The base checkpoint, where it is not at the path it was trained from."),

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pointlora_cli.services.trained_model import TrainedModel
 
 _NOTICES = 5  # shown of those on readable files: a folder may hold thousands
+_ERRORS = 20  # shown of those on unreadable files
 
 
 def predict(
@@ -28,6 +29,13 @@ def predict(
         typer.Option("--adapter", "-a", help="A run directory or an adapter; without it, the newest run."),
     ] = None,
     top: Annotated[int, typer.Option("--top", min=1, help="How many classes to show for each cloud.")] = 3,
+    selection: Annotated[
+        Path | None,
+        typer.Option(
+            "--selection",
+            help="A folder for one PLY per cloud: as the model sees it, coloured by what the token selection keeps.",
+        ),
+    ] = None,
     base: Base = None,
     runs: Runs = DEFAULT_RUNS,
     device: Device = None,
@@ -41,6 +49,7 @@ def predict(
     Examples:
       pointlora predict cloud.ply
       pointlora predict scans/ --adapter runs/quickstart-20260101-120000 --json
+      pointlora predict cloud.ply --selection views/
     """
     from pointlora_cli.console.screen import Screen
 
@@ -54,7 +63,27 @@ def predict(
     if adapter is None:
         screen.note(f"using the newest run, {folder}")
     trained = load_trained_model(folder, base=base, device=device)
-    _finish(screen, trained, list(service.predict(trained, paths)), top)
+    if selection is None:
+        found = list(service.predict(trained, paths))
+    else:
+        found = _predict_and_show(trained, paths, selection)
+        screen.note(f"what the selection keeps of each cloud is in {selection}")
+    _finish(screen, trained, found, top)
+
+
+def _predict_and_show(
+    trained: TrainedModel, paths: Sequence[Path], folder: Path
+) -> list[Classified | Unreadable]:
+    from pointlora_cli.services.predict import Classified, predict
+    from pointlora_cli.services.selection import SelectionViews
+
+    views = SelectionViews(trained, folder)
+    found = []
+    for prediction in predict(trained, paths):
+        if isinstance(prediction, Classified):
+            views.write(prediction.path)
+        found.append(prediction)
+    return found
 
 
 def _finish(screen: Screen, trained: TrainedModel, found: list[Classified | Unreadable], top: int) -> None:
@@ -64,12 +93,11 @@ def _finish(screen: Screen, trained: TrainedModel, found: list[Classified | Unre
     broken = [prediction.error for prediction in found if isinstance(prediction, Unreadable)]
     good = [prediction for prediction in found if isinstance(prediction, Classified)]
     if broken and not good:
-        raise combined(list(broken), f"none of {len(broken)} files could be read:")
-    _tell(
-        screen.note, [f"{prediction.path}: {notice}" for prediction in good for notice in prediction.notices]
-    )
-    for error in broken:
-        screen.note(f"left out: {error.message}")
+        first = f"; the first {_ERRORS}" if len(broken) > _ERRORS else ""
+        raise combined(list(broken[:_ERRORS]), f"none of {len(broken):,} files could be read{first}:")
+    notices = [f"{prediction.path}: {notice}" for prediction in good for notice in prediction.notices]
+    _tell(screen.note, notices, most=_NOTICES)
+    _tell(screen.note, [f"left out: {error.message}" for error in broken], most=_ERRORS)
     screen.result(
         "predict",
         _document(trained, found),
@@ -80,11 +108,11 @@ def _finish(screen: Screen, trained: TrainedModel, found: list[Classified | Unre
         raise typer.Exit(int(broken[0].exit_code))
 
 
-def _tell(note: Callable[[str], None], notices: Sequence[str]) -> None:
-    for notice in notices[:_NOTICES]:
+def _tell(note: Callable[[str], None], notices: Sequence[str], *, most: int) -> None:
+    for notice in notices[:most]:
         note(notice)
-    if len(notices) > _NOTICES:
-        note(f"{len(notices) - _NOTICES:,} more of this kind; --json lists them all")
+    if len(notices) > most:
+        note(f"{len(notices) - most:,} more of this kind; --json lists them all")
 
 
 def _document(trained: TrainedModel, found: Sequence[Classified | Unreadable]) -> dict[str, object]:

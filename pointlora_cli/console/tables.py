@@ -42,8 +42,8 @@ def class_table(classes: Sequence[str], metrics: Metrics) -> Table:
 
 def confusion_table(classes: Sequence[str], metrics: Metrics, console: Console) -> Table:
     """The confusion matrix; where `console` is too narrow for it, its largest entries off the diagonal."""
-    table = plain_table("", title="Confusion (rows: truth, columns: prediction)")
-    table.padding = (0, 1, 0, 0)
+    table = plain_table("truth \\ predicted", title="Confusion")
+    table.padding = 0  # the line between columns is a space already
     for number in range(1, len(classes) + 1):
         table.add_column(str(number), justify="right")
     for index, name in enumerate(classes):

@@ -56,7 +56,7 @@ def _package(name: str) -> Check:
 
 def _open3d() -> Check:
     version = _version("open3d-cpu") or _version("open3d")
-    remedy = "pip install 'open3d-cpu!=0.20.0' (open3d where there is no open3d-cpu); needed for GLB meshes"
+    remedy = "pip install 'open3d-cpu!=0.20.0' (open3d where there is no open3d-cpu); needed for FBX meshes"
     if version is None:
         return Check("open3d", "missing", "not installed", remedy, required=False)
     try:

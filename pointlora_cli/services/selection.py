@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from pointlora_cli.adaptation.pointlora import PointLoRA
-from pointlora_cli.clouds.cloud import PointCloud
+from pointlora_cli.clouds.reading import read
 from pointlora_cli.clouds.writing import write_ply
 from pointlora_cli.datasets.resampling import resample
 from pointlora_cli.errors import UsageError
@@ -23,42 +23,49 @@ _COLORS = np.array(
 """Of points that are not kept, and of those kept at the first, second, … scale."""
 
 
-def require_selection(trained: TrainedModel) -> None:
-    """Raise unless the model selects tokens.
+class SelectionViews:
+    """Writes one PLY for each cloud: the cloud as the model sees it, coloured by what is kept.
 
-    Raises:
-        UsageError: its method does not.
+    Its property `label` is 0 for a point in no kept patch, else the number of the finest scale that keeps
+    a patch with it. A name that comes twice gets a number.
     """
-    if not isinstance(trained.model.adaptation, PointLoRA):
-        raise UsageError(
-            f"the method of {trained.folder} is {trained.record.spec.method.name}, which selects no tokens",
-            remedy="Leave out --selection, or give a model of method pointlora.",
-        )
 
+    def __init__(self, trained: TrainedModel, folder: Path) -> None:
+        if not isinstance(trained.model.adaptation, PointLoRA):
+            raise UsageError(
+                f"the method of {trained.folder} is {trained.record.spec.method.name}, which selects no tokens",
+                remedy="Leave out --selection, or give a model of method pointlora.",
+            )
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UsageError(f"{folder}: cannot be made: {(error.strerror or str(error)).lower()}") from error
+        self._trained = trained
+        self._folder = folder
+        self._written: set[Path] = set()
 
-def write_selection(trained: TrainedModel, cloud: PointCloud, path: Path) -> None:
-    """Write the cloud as the model sees it, coloured by the scale at which a point is kept.
+    def write(self, cloud: Path) -> Path:
+        """Write the view of a cloud file; return its path.
 
-    The PLY's property `label` is 0 for a point in no kept patch, else the number of the finest scale
-    that keeps a patch with it.
-
-    Raises:
-        CloudError: the file cannot be written.
-    """
-    resampling = trained.record.resampling
-    points = resample(cloud, resampling.points, resampling.normalize)
-    labels = kept_scales(trained, points)
-    write_ply(path, points, colors=_COLORS[np.where(labels > 0, (labels - 1) % 5 + 1, 0)], labels=labels)
+        Raises:
+            CloudError: the cloud cannot be read, or the view cannot be written.
+        """
+        resampling = self._trained.record.resampling
+        points = resample(read(cloud), resampling.points, resampling.normalize)
+        labels = kept_scales(self._trained, points)
+        path, number = self._folder / f"{cloud.stem}.ply", 1
+        while path in self._written:
+            number += 1
+            path = self._folder / f"{cloud.stem}-{number}.ply"
+        shown = np.where(labels > 0, (labels - 1) % (len(_COLORS) - 1) + 1, 0)
+        write_ply(path, points, colors=_COLORS[shown], labels=labels)
+        self._written.add(path)
+        return path
 
 
 @torch.inference_mode()
 def kept_scales(trained: TrainedModel, points: NDArray[np.float32]) -> NDArray[np.int64]:
-    """The scale (P,), from 1, at which each point of (P, 3) is kept; 0 where it is not.
-
-    Raises:
-        UsageError: the method selects no tokens.
-    """
-    require_selection(trained)
+    """The scale (P,), from 1, at which each point of (P, 3) is kept; 0 where it is not."""
     model = trained.model
     batch = torch.from_numpy(points)[None].to(trained.device)
     with autocast(trained.device, trained.dtype):

@@ -1,0 +1,33 @@
+"""What is trained once and used by many tests."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from command_line import call, only_run, tiny
+from official_checkpoint import write_checkpoint
+
+
+@pytest.fixture(scope="session")
+def trained_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run directory of two epochs from random weights; tests copy it before they change it."""
+    runs = tmp_path_factory.mktemp("trained") / "runs"
+    outcome = call("finetune", *tiny("train.epochs=2", "optimizer.lr=0.01"), "-o", runs)
+    assert outcome.code == 0, outcome.err
+    return only_run(runs)
+
+
+@pytest.fixture(scope="session")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A pre-training checkpoint in the official layout, of the tiny backbone."""
+    return write_checkpoint(tmp_path_factory.mktemp("weights") / "pretrain.pth", seed=1)
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty current folder."""
+    folder = tmp_path / "here"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    return folder
