@@ -7,8 +7,10 @@ import sys
 
 def main() -> None:
     """Run the command line and exit with its code."""
-    from pointlora_cli.app import run
-
+    try:
+        from pointlora_cli.app import run
+    except KeyboardInterrupt:  # before there is anything to say
+        sys.exit(130)
     sys.exit(run(sys.argv[1:]))
 
 

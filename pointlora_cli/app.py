@@ -6,9 +6,7 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from types import FrameType
+from collections.abc import Callable, Sequence
 from typing import Annotated
 
 import typer
@@ -20,9 +18,9 @@ from pointlora_cli.errors import (
     ExitCode,
     InterruptedRunError,
     PointLoRAError,
-    Terminated,
     UsageError,
 )
+from pointlora_cli.signals import stopped_by_signals
 
 app = typer.Typer(
     name="pointlora",
@@ -70,13 +68,9 @@ def _main(
         raise typer.Exit(int(ExitCode.USAGE))
 
 
-class _Interrupted(KeyboardInterrupt):
-    """Ctrl-C. CPython kills itself on the way out, whatever the exit code, if a bare one left an `exec`."""
-
-
 def run(arguments: Sequence[str]) -> int:  # noqa: PLR0911 - one return for each way to end
     """Run the command line; return its exit code."""
-    with _stopped_by_signals() as received:
+    with stopped_by_signals() as received:
         try:
             code = app(list(arguments), prog_name="pointlora", standalone_mode=False)
             sys.stdout.flush()
@@ -134,31 +128,3 @@ def _bug(error: BaseException) -> PointLoRAError:
     )
     bug.__cause__ = error
     return bug
-
-
-@contextmanager
-def _stopped_by_signals() -> Iterator[list[int]]:
-    """Let Ctrl-C and SIGTERM unwind the program, so that a run can say what it kept; a second one kills it.
-
-    Gives the list of signals received.
-    """
-    received: list[int] = []
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        for caught in former:
-            signal.signal(caught, signal.SIG_DFL)
-        received.append(number)
-        raise Terminated if number == signal.SIGTERM else _Interrupted
-
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    # A background job ignores Ctrl-C, and goes on ignoring it.
-    former = {
-        number: handler for number, handler in handlers.items() if handler not in (None, signal.SIG_IGN)
-    }
-    for number in former:
-        signal.signal(number, stop)
-    try:
-        yield received
-    finally:
-        for number, handler in former.items() if not received else ():  # a second one also kills the way out
-            signal.signal(number, handler)

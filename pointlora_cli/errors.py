@@ -6,6 +6,7 @@ readable line (or one JSON document) and the exit code; no other place does.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import IntEnum
 
 
@@ -87,18 +88,27 @@ class Terminated(KeyboardInterrupt):
     """SIGTERM, raised where Ctrl-C would raise KeyboardInterrupt."""
 
 
-def combined(errors: list[PointLoRAError], summary: str) -> PointLoRAError:
-    """Several errors as one, with the class and exit code of the gravest; a single one as it is."""
-    if len(errors) == 1:
-        return errors[0]
-    lines = [summary]
-    for error in errors:
-        lines.append(f"  - {error.message}")
-        if error.remedy:
-            lines.append(f"    {error.remedy}")
-    gravest = max(errors, key=lambda error: error.exit_code)
-    return (
-        type(gravest)("\n".join(lines))
-        if type(gravest) in (DataError, UsageError)
-        else DataError("\n".join(lines))
-    )
+class SeveralErrors(PointLoRAError):  # noqa: N818 - it holds them
+    """Several errors at once, shown together; kind and exit code are the gravest's."""
+
+    def __init__(self, errors: Sequence[PointLoRAError], summary: str) -> None:
+        lines = [summary]
+        for error in errors:
+            lines.append(f"  - {error.message}")
+            lines += [f"    {error.remedy}"] if error.remedy else []
+        super().__init__("\n".join(lines))
+        self.errors = tuple(errors)
+        gravest = max(errors, key=lambda error: error.exit_code)
+        self.exit_code, self.kind = gravest.exit_code, gravest.kind
+
+    def details(self) -> dict[str, object]:
+        """Each error by itself."""
+        problems = [
+            {"kind": error.kind, "message": error.message, "remedy": error.remedy} for error in self.errors
+        ]
+        return {"problems": problems}
+
+
+def combined(errors: Sequence[PointLoRAError], summary: str) -> PointLoRAError:
+    """Several errors as one; a single one as it is."""
+    return errors[0] if len(errors) == 1 else SeveralErrors(errors, summary)

@@ -22,7 +22,8 @@ def written_atomically(path: Path) -> Iterator[IO[bytes]]:
     Raises:
         OSError: the folder is missing, not writable, or full.
     """
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    # A short name of fixed length: beside a name as long as the system allows there is no room for a longer one.
+    temporary = path.with_name(f".{secrets.token_hex(8)}.part")
     try:
         with temporary.open("xb") as file:
             yield file

@@ -27,7 +27,8 @@ ROOMS = {
     "services": LOW | {"ops", "clouds", "models", "adaptation", "datasets", "training"},
     "console": LOW | {"models", "training"},
     "commands": LOW | {"services", "console", "training"},
-    "app": BASE | {"commands", "console"},
+    "signals": {"errors"},
+    "app": BASE | {"commands", "console", "signals"},
     "__main__": {"app"},
 }
 

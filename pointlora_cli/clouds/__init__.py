@@ -1,1 +1,1 @@
-"""Reading, checking and writing point-cloud and mesh files; numpy alone, lazrs for LAZ, open3d for glTF and FBX."""
+"""Reading, checking and writing point-cloud and mesh files; numpy alone, lazrs for LAZ, open3d for FBX."""

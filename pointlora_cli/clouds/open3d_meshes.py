@@ -1,11 +1,12 @@
-"""glTF (.gltf) and FBX through open3d, which runs in a child process of its own.
+"""FBX through open3d, which runs in a child process of its own.
 
 open3d is native code that on a stranger's file may crash, hang, print, or return part of the mesh. So the
-child gets a checked copy in a temporary folder, its output is kept off ours, and its result is checked.
+child gets a copy in a temporary folder, its output is kept off ours, and its result is checked.
 """
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import struct
@@ -20,14 +21,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pointlora_cli.clouds.files import EXPORT_AGAIN, cloud_error, load_bytes, quoted
-from pointlora_cli.clouds.gltf_copy import SAVE_AS_GLB, copy_gltf
 from pointlora_cli.clouds.surface import Geometry
 
 FBX_START = re.compile(rb"Kaydara FBX Binary  |\s*; FBX")
 _SECONDS = 17.0  # 15 for the file, 2 for importing open3d
-_MEMORY = 16 << 30  # bytes of addresses; a small file may ask for any amount
+_MEMORY = 32 << 30  # bytes of addresses, on systems that limit them: a small file may ask for any amount
 _NOT_IMPORTABLE = 3
-_INSTALL = "pip install open3d-cpu (open3d where there is no open3d-cpu); `pointlora doctor` checks it"
+_SAVE_AS_GLB = "save it as GLB without compression, or as PLY"
+_INSTALL = "pip install 'open3d-cpu!=0.20.0' (open3d where there is no open3d-cpu), on Python 3.12 or older"
 # `read_triangle_mesh` drops every mesh that has a polygon of more than three corners (Open3D issue 5364);
 # `read_triangle_model` cuts polygons into triangles.
 _CHILD = f"""
@@ -55,22 +56,6 @@ numpy.savez("mesh.npz", vertices=numpy.concatenate(vertices), triangles=numpy.co
 """
 
 
-def read_gltf(path: Path) -> Geometry:
-    """Reads all triangles of the default scene of a .gltf file, each placed as its node says.
-
-    Raises:
-        CloudError: what `copy_gltf` refuses, open3d is missing or fails, or it returns part of the scene.
-    """
-    with tempfile.TemporaryDirectory(prefix="pointlora-", ignore_cleanup_errors=True) as folder:
-        name, stated, warnings = copy_gltf(path, Path(folder))
-        vertices, triangles = _converted(path, Path(folder), name)
-    # Vertices tell nothing: open3d joins equal ones and leaves out those of no triangle.
-    if len(triangles) != stated:
-        problem = f"open3d returned {len(triangles):,} triangles; the file states {stated:,}"
-        raise cloud_error(path, problem, EXPORT_AGAIN)
-    return Geometry(vertices, triangles, warnings)
-
-
 def read_fbx(path: Path) -> Geometry:
     """Reads the meshes of an FBX file, each placed as its model says; polygons become triangles.
 
@@ -83,7 +68,7 @@ def read_fbx(path: Path) -> Geometry:
         problem = (
             f"is not an FBX file: it starts with {quoted(start[:16])}, not `Kaydara FBX Binary` or `; FBX`"
         )
-        raise cloud_error(path, problem)
+        raise cloud_error(path, problem, EXPORT_AGAIN)
     stated = _fbx_triangles(data)
     with tempfile.TemporaryDirectory(prefix="pointlora-", ignore_cleanup_errors=True) as folder:
         data.tofile(Path(folder) / "mesh.fbx")  # alone in its folder, away from the textures it may name
@@ -108,7 +93,8 @@ def _fbx_triangles(data: NDArray[np.uint8]) -> int:
         count, packed, size = struct.unpack("<III", found[1])
         body = view[found.end() :][:size]
         try:
-            content = zlib.decompressobj().decompress(body, 4 * count) if packed else bytes(body)
+            limit = min(max(4 * count, 1), 1 << 30)
+            content = zlib.decompressobj().decompress(body, limit) if packed else bytes(body)
         except zlib.error:
             continue  # open3d says what is wrong with it
         indices = np.frombuffer(content[: len(content) // 4 * 4], "<i4")
@@ -124,6 +110,7 @@ def _converted(path: Path, folder: Path, name: str) -> tuple[NDArray[np.float64]
             [sys.executable, "-I", "-c", _CHILD, name, *search],
             check=False,
             cwd=folder,
+            env={**os.environ, "OMP_NUM_THREADS": "1"},  # idle threads take addresses and time to start
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -131,21 +118,21 @@ def _converted(path: Path, folder: Path, name: str) -> tuple[NDArray[np.float64]
         )
     except subprocess.TimeoutExpired:
         problem = f"open3d did not finish reading it within {_SECONDS:g} s"
-        raise cloud_error(path, problem, SAVE_AS_GLB) from None
+        raise cloud_error(path, problem, _SAVE_AS_GLB) from None
     except OSError as error:
         problem = f"cannot start a process for open3d: {quoted(str(error))}"
-        raise cloud_error(path, problem, SAVE_AS_GLB) from None
+        raise cloud_error(path, problem, _SAVE_AS_GLB) from None
     said = _last_words(child.stdout)
     if child.returncode == _NOT_IMPORTABLE:
         raise cloud_error(path, f"needs open3d, which does not import: {said}", _INSTALL)
     if child.returncode:
         problem = f"open3d crashed on it ({_end(child.returncode)}){': ' + said if said else ''}"
-        raise cloud_error(path, problem, SAVE_AS_GLB)
+        raise cloud_error(path, problem, _SAVE_AS_GLB)
     try:
         with np.load(folder / "mesh.npz", allow_pickle=False) as arrays:
             vertices, triangles = arrays["vertices"], arrays["triangles"]
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
-        raise cloud_error(path, "open3d handed back no mesh", SAVE_AS_GLB) from None
+        raise cloud_error(path, "open3d handed back no mesh", _SAVE_AS_GLB) from None
     _check(path, vertices, triangles, said)
     return vertices, triangles
 
@@ -153,7 +140,7 @@ def _converted(path: Path, folder: Path, name: str) -> tuple[NDArray[np.float64]
 def _check(path: Path, vertices: NDArray[np.float64], triangles: NDArray[np.int64], said: str) -> None:
     kinds = [(array.dtype, array.ndim, array.shape[-1:]) for array in (vertices, triangles)]
     if kinds != [(np.dtype(np.float64), 2, (3,)), (np.dtype(np.int64), 2, (3,))]:
-        raise cloud_error(path, "open3d handed back no mesh", SAVE_AS_GLB)
+        raise cloud_error(path, "open3d handed back no mesh", _SAVE_AS_GLB)
     if not len(vertices) or not len(triangles):
         raise cloud_error(path, f"open3d finds no triangles in it{': ' + said if said else ''}", EXPORT_AGAIN)
     if triangles.min() < 0 or triangles.max() >= len(vertices):

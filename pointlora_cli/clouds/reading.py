@@ -11,11 +11,11 @@ import numpy as np
 
 from pointlora_cli.clouds.cloud import PointCloud, from_coordinates
 from pointlora_cli.clouds.files import checked_size, cloud_error, quoted, system_errors
-from pointlora_cli.clouds.glb import read_glb
+from pointlora_cli.clouds.gltf import read_glb, read_gltf
 from pointlora_cli.clouds.las import read_las
 from pointlora_cli.clouds.meshes import OFF_KEYWORD, read_obj, read_off, read_stl
 from pointlora_cli.clouds.numpy_files import read_npy, read_npz
-from pointlora_cli.clouds.open3d_meshes import FBX_START, read_fbx, read_gltf
+from pointlora_cli.clouds.open3d_meshes import FBX_START, read_fbx
 from pointlora_cli.clouds.pcd import read_pcd
 from pointlora_cli.clouds.ply import read_ply
 from pointlora_cli.clouds.surface import Geometry, sampled

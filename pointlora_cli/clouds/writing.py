@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import secrets
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pointlora_cli.clouds.files import cloud_error
+from pointlora_cli.files import written_atomically
 
 _BLOCK = 1 << 20
 
@@ -39,22 +38,14 @@ def write_ply(
     properties = [f"property {names[kind]} {name}" for name, kind, _ in columns]
     header = ["ply", "format binary_little_endian 1.0", "comment written by pointlora",
               f"element vertex {len(points)}", *properties, "end_header", ""]  # fmt: skip
-    # A fixed short name: beside a name of full length there is no room for a longer one.
-    part = path.with_name(f".{secrets.token_hex(8)}.part")
     try:
-        try:
-            with part.open("xb") as stream:
-                stream.write("\n".join(header).encode("ascii"))
-                for start in range(0, len(points), _BLOCK):
-                    block = np.empty(min(_BLOCK, len(points) - start), row)
-                    for name, _, values in columns:
-                        block[name] = values[start : start + _BLOCK]
-                    stream.write(block.tobytes())
-                stream.flush()
-                os.fsync(stream.fileno())
-            part.replace(path)
-        finally:
-            part.unlink(missing_ok=True)
+        with written_atomically(path) as stream:
+            stream.write("\n".join(header).encode("ascii"))
+            for start in range(0, len(points), _BLOCK):
+                block = np.empty(min(_BLOCK, len(points) - start), row)
+                for name, _, values in columns:
+                    block[name] = values[start : start + _BLOCK]
+                stream.write(block.tobytes())
     except (OSError, ValueError) as error:  # ValueError: a NUL character in the path
         reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
         raise cloud_error(path, f"cannot be written: {reason.lower()}", "choose another place") from None

@@ -49,7 +49,8 @@ def validate(
     problems = check(run_spec).problems
     if problems:
         raise combined(
-            problems, f"the spec is valid, but the run cannot start; {len(problems)} things are missing:"
+            problems,
+            f"the spec is valid, but the run cannot start; {len(problems)} things are missing or wrong:",
         )
     document = {"valid": True, "spec": run_spec.model_dump(mode="json")}
     screen.result("validate", document, lambda console: _draw(console, run_spec, show=show))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,9 +16,14 @@ from pointlora_cli.errors import DataError, PointLoRAError, UsageError, combined
 from pointlora_cli.models.base_weights import POINT_MAE_URL, BaseWeights, load_base
 from pointlora_cli.models.build import build_initialized_classifier
 from pointlora_cli.models.classifier import Classifier
+from pointlora_cli.services.runs import check_output
 from pointlora_cli.specs.run import RunSpec
 from pointlora_cli.training.devices import resolve_device, resolve_precision
 from pointlora_cli.training.events import Listener, Notice
+
+_GET_WEIGHTS = (
+    f"Fetch a Point-MAE checkpoint, e.g. {POINT_MAE_URL}, and give it with --set backbone.weights=PATH"
+)
 
 
 @dataclass(frozen=True)
@@ -36,16 +42,18 @@ class Prepared:
 
 def find_problems(spec: RunSpec) -> list[PointLoRAError]:
     """What keeps a run from starting, as far as can be seen without reading the data."""
+    checks: tuple[Callable[[], object], ...] = (
+        lambda: check_data(spec.data),
+        lambda: _check_weights(spec),
+        lambda: resolve_precision(spec.train.precision, resolve_device(spec.train.device)),
+        lambda: check_output(spec.output.dir),
+    )
     problems: list[PointLoRAError] = []
-    try:
-        check_data(spec.data)
-    except PointLoRAError as error:
-        problems.append(error)
-    problems += _weight_problems(spec)
-    try:
-        resolve_precision(spec.train.precision, resolve_device(spec.train.device))
-    except PointLoRAError as error:
-        problems.append(error)
+    for check in checks:
+        try:
+            check()
+        except PointLoRAError as error:
+            problems.append(error)
     return problems
 
 
@@ -57,7 +65,7 @@ def prepare(spec: RunSpec, listen: Listener) -> Prepared:
     """
     problems = find_problems(spec)
     if problems:
-        raise combined(problems, f"the run cannot start; {len(problems)} things are missing:")
+        raise combined(problems, f"the run cannot start; {len(problems)} things are missing or wrong:")
     device = resolve_device(spec.train.device)
     dtype = resolve_precision(spec.train.precision, device)
     data = load_data(spec.data)
@@ -92,24 +100,15 @@ def _splits(spec: RunSpec, data: ClassificationData) -> tuple[LabelledClouds, La
     return train, evaluated
 
 
-def _weight_problems(spec: RunSpec) -> list[PointLoRAError]:
+def _check_weights(spec: RunSpec) -> None:
     if spec.backbone.init == "random":
-        return []
+        return
     if spec.backbone.weights is None:
-        return [
-            UsageError(
-                "pre-trained weights are not given: backbone.weights is not set",
-                remedy=f"Fetch a Point-MAE checkpoint, e.g. {POINT_MAE_URL}, and give it with "
-                "--set backbone.weights=PATH; or start from random weights with --set backbone.init=random.",
-            )
-        ]
-    path = Path(spec.backbone.weights).expanduser()
-    if path.is_file():
-        return []
-    kind = "a folder, not a file" if path.is_dir() else "no such file"
-    return [
-        DataError(
-            f"pre-trained weights {path}: {kind}",
-            remedy=f"Give the path of a Point-MAE checkpoint, e.g. {POINT_MAE_URL}, with --set backbone.weights=PATH.",
+        raise UsageError(
+            "pre-trained weights are not given: backbone.weights is not set",
+            remedy=f"{_GET_WEIGHTS}; or start from random weights with --set backbone.init=random.",
         )
-    ]
+    path = Path(spec.backbone.weights).expanduser()
+    if not path.is_file():
+        kind = "a folder, not a file" if path.is_dir() else "no such file"
+        raise DataError(f"pre-trained weights {path}: {kind}", remedy=f"{_GET_WEIGHTS}.")

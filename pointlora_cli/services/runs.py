@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import platform
 import sys
 from datetime import datetime
@@ -18,6 +19,7 @@ from pointlora_cli.training.adapter_file import RECORD, WEIGHTS
 
 ADAPTER = "adapter"
 _TRIES = 100
+_OTHER_FOLDER = "Choose another folder with --output DIR."
 
 
 class RunDirectory:
@@ -48,7 +50,7 @@ class RunDirectory:
         except OSError as error:
             raise UsageError(
                 f"{error.filename or parent}: cannot be written: {(error.strerror or str(error)).lower()}",
-                remedy="Choose another folder with --output DIR.",
+                remedy=_OTHER_FOLDER,
             ) from error
         return run
 
@@ -63,6 +65,24 @@ class RunDirectory:
     def _append(self, name: str, line: str) -> None:
         with (self.path / name).open("a", encoding="utf-8") as file:
             file.write(line + "\n")
+
+
+def check_output(folder: str) -> None:
+    """Raise unless a run directory can be made in `folder`; nothing is made.
+
+    Raises:
+        UsageError: it, or the folder it would be made in, is not a folder or not writable.
+    """
+    path = Path(folder).expanduser().absolute()
+    while not path.exists() and path != path.parent:
+        path = path.parent
+    if not path.is_dir():
+        reason = "not a folder"
+    elif not os.access(path, os.W_OK | os.X_OK):
+        reason = "not writable"
+    else:
+        return
+    raise UsageError(f"{folder}: runs cannot be written here: {path} is {reason}", remedy=_OTHER_FOLDER)
 
 
 def find_adapter(where: Path | None, runs: Path) -> Path:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pointlora_cli
 from pointlora_cli.errors import UsageError
+from pointlora_cli.files import write_text
 from pointlora_cli.specs.files import parse_spec_text, read_text
 from pointlora_cli.specs.problems import Problem, SpecError
 from pointlora_cli.specs.wording import did_you_mean, names, near_match, shown
@@ -95,10 +94,10 @@ def copy_preset(name: str, destination: Path, directory: Path | None = None) -> 
     preset = find_preset(name, directory)
     text = read_text(preset.path)
     target = destination / preset.path.name if destination.is_dir() else destination
-    if os.path.lexists(target):
+    if target.exists() or target.is_symlink():
         raise UsageError(f"{target}: the file exists already", "Give another name, or remove the file.")
     try:
-        _write_new(target, text)
+        write_text(target, text)
     except FileNotFoundError as error:
         raise UsageError(f"{target}: the folder {target.parent} does not exist") from error
     except OSError as error:
@@ -124,20 +123,3 @@ def _values(path: Path) -> tuple[tuple[str, ...], dict[str, Any]]:
         problem = Problem("aliases", aliases, f"must be a list of names, got {shown(aliases)}")
         raise SpecError([problem], str(path))
     return tuple(aliases), values
-
-
-def _write_new(target: Path, text: str) -> None:
-    """Writes beside the target, flushes to disk and renames, so that no half file is ever seen."""
-    descriptor, beside = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8", newline="\n") as stream:
-            stream.write(text)
-            stream.flush()
-            os.fsync(stream.fileno())
-        umask = os.umask(0)
-        os.umask(umask)
-        Path(beside).chmod(0o666 & ~umask)  # mkstemp makes a file that only its owner can read.
-        Path(beside).replace(target)
-    except BaseException:
-        Path(beside).unlink(missing_ok=True)
-        raise

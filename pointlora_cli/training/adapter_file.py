@@ -117,8 +117,12 @@ def save_adapter(
     folder.mkdir(parents=True, exist_ok=True)
     with written_atomically(folder / _PENDING) as file:
         file.write(json.dumps(record.model_dump(mode="json"), indent=2).encode())
-    with written_atomically(folder / WEIGHTS) as file:
-        file.write(content)
+    try:
+        with written_atomically(folder / WEIGHTS) as file:
+            file.write(content)
+    except OSError:
+        (folder / _PENDING).unlink(missing_ok=True)
+        raise
     (folder / _PENDING).replace(folder / RECORD)
     return record
 

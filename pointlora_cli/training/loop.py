@@ -207,7 +207,7 @@ def batch_sizes(count: int, batch_size: int, *, drop_last: bool) -> list[int]:
 def _diverged(loss: float, where: str) -> DivergedError:
     return DivergedError(
         f"training diverged: the loss is {loss} in {where}",
-        remedy="Lower optimizer.lr, or check the data with `pointlora validate`; the last kept weights stand.",
+        remedy="Lower optimizer.lr, or set optimizer.clip_norm.",
     )
 
 

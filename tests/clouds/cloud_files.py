@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 import struct
@@ -142,10 +143,12 @@ def stl_ascii():
     return solids.encode()
 
 
+CUBE_BYTES = CUBE.tobytes() + np.array(CUBE_TRIANGLES, "<u2").tobytes()
+
+
 def glb(change=None):
     """A cube, twice as large and moved by 10 along x; `change` may edit the document."""
-    indices = np.array(CUBE_TRIANGLES, "<u2").tobytes()
-    binary = CUBE.tobytes() + indices
+    binary = CUBE_BYTES
     document = {
         "asset": {"version": "2.0"},
         "scene": 0,
@@ -158,7 +161,7 @@ def glb(change=None):
         ],
         "bufferViews": [
             {"buffer": 0, "byteLength": 96},
-            {"buffer": 0, "byteOffset": 96, "byteLength": len(indices)},
+            {"buffer": 0, "byteOffset": 96, "byteLength": 72},
         ],
         "buffers": [{"byteLength": len(binary)}],
     }
@@ -170,6 +173,20 @@ def glb(change=None):
     chunks = struct.pack("<II", len(text), 0x4E4F534A) + text
     chunks += struct.pack("<II", len(binary), 0x004E4942) + binary
     return b"glTF" + struct.pack("<II", 2, 12 + len(chunks)) + chunks
+
+
+def embedded(data):
+    return "data:application/octet-stream;base64," + base64.b64encode(data).decode()
+
+
+def gltf(change=None):
+    """The cube of `glb` as a .gltf with embedded data; `change` may edit the document."""
+    content = glb(change)
+    length = struct.unpack("<I", content[12:16])[0]
+    document = json.loads(content[20 : 20 + length])
+    for buffer in document["buffers"]:
+        buffer.setdefault("uri", embedded(CUBE_BYTES))
+    return json.dumps(document).encode()
 
 
 VALID = {
@@ -194,4 +211,5 @@ VALID = {
     "binary.stl": stl_binary(),
     "ascii.stl": stl_ascii(),
     "mesh.glb": glb(),
+    "mesh.gltf": gltf(),
 }

@@ -40,7 +40,7 @@ def test_every_mesh_format_gives_points_on_its_surface(name, file):
     cloud = read(file(name, VALID[name]), mesh_points=500, seed=3)
     assert cloud.points.shape == (500, 3)
     assert cloud.warnings == ()
-    unit = (cloud.points - [10, 0, 0]) / 2 if name.endswith(".glb") else cloud.points
+    unit = (cloud.points - [10, 0, 0]) / 2 if name.endswith((".glb", ".gltf")) else cloud.points
     on_a_side = np.isclose(unit, 0, atol=1e-6) | np.isclose(unit, 1, atol=1e-6)
     assert on_a_side.any(axis=1).all()
 

@@ -1,0 +1,103 @@
+"""`pointlora presets`, `validate` and `doctor`."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import yaml
+from command_line import call, sets, tiny
+
+PRESETS = [preset["name"] for preset in call("presets", "--json").document["presets"]]
+
+
+def test_quickstart_folder_and_scanobjectnn_ship():
+    assert {"quickstart", "folder", "scanobjectnn"} <= set(PRESETS)
+
+
+def test_list_shows_names_aliases_and_descriptions():
+    out = call("presets", "list").out
+    for preset in call("presets", "--json").document["presets"]:
+        assert preset["description"]
+        for text in (preset["name"], preset["description"], *preset["aliases"]):
+            assert text in out
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_show_prints_the_file_as_it_is(name):
+    text = call("presets", "show", name).out
+    assert text == call("presets", "show", name, "--json").document["text"]
+    assert yaml.safe_load(text)["description"]
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_every_preset_is_counted_and_its_copy_is_the_same_spec(elsewhere, name):
+    assert call("presets", "copy", name, "mine.yaml").out == "mine.yaml\n"
+    counted = call("inspect", "--preset", name, "--classes", "5", "--json").document
+    copied = call("inspect", "--spec", "mine.yaml", "--classes", "5", "--json").document
+    assert copied.pop("name") == "mine"
+    assert counted.pop("name") == name
+    assert copied == counted
+
+
+def test_copy_into_a_folder_keeps_the_name(elsewhere):
+    (elsewhere / "specs").mkdir()
+    assert call("presets", "copy", "quickstart", "specs").out == "specs/quickstart.yaml\n"
+
+
+def test_copy_never_overwrites(elsewhere):
+    (elsewhere / "mine.yaml").write_text("mine")
+    outcome = call("presets", "copy", "quickstart", "mine.yaml")
+    assert outcome.code == 2
+    assert "mine.yaml" in outcome.err
+    assert "exists" in outcome.err
+    assert (elsewhere / "mine.yaml").read_text() == "mine"
+    assert [path.name for path in elsewhere.iterdir()] == ["mine.yaml"]
+
+
+def test_alias_names_the_same_preset():
+    assert call("presets", "show", "scanobjectnn-pb").out == call("presets", "show", "scanobjectnn").out
+
+
+def test_validate_shows_the_resolved_spec(elsewhere):
+    outcome = call("validate", *tiny(), "--show")
+    spec = yaml.safe_load(outcome.out)
+    assert spec == call("validate", *tiny(), "--json").document["spec"]
+    (elsewhere / "shown.yaml").write_text(outcome.out)
+    assert call("validate", "--spec", "shown.yaml", "--json").document["spec"] == spec
+
+
+def test_validate_prints_a_json_schema():
+    schema = json.loads(call("validate", "--schema").out)
+    assert schema["$schema"].startswith("https://json-schema.org/")
+    assert {"data", "backbone", "method", "train"} <= schema["properties"].keys()
+
+
+def test_validate_says_what_is_missing(elsewhere):
+    outcome = call("validate", "--preset", "scanobjectnn")
+    assert outcome.code == 3
+    for word in (
+        "main_split",
+        "https://hkust-vgd.github.io",
+        "backbone.weights",
+        "--set backbone.weights=PATH",
+    ):
+        assert word in outcome.err
+    assert list(elsewhere.iterdir()) == []
+
+
+def test_validate_lists_every_problem_of_a_spec():
+    outcome = call("validate", "--preset", "quickstart", *sets("train.epochs=0", "backbone.heads=7", "x=1"))
+    assert outcome.code == 2
+    for word in ("3 problems", "train.epochs", "heads", "x: there is no such key"):
+        assert word in outcome.err
+
+
+def test_doctor_finds_this_machine_healthy():
+    outcome = call("doctor")
+    assert outcome.code == 0
+    for word in ("python", "torch", "open3d", "presets", "quickstart"):
+        assert word in outcome.out
+    checks = call("doctor", "--json").document["checks"]
+    assert all(check["status"] == "ok" for check in checks if check["required"])
+    assert all(check["remedy"] for check in checks if check["status"] != "ok")
