@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import warnings
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -57,7 +58,8 @@ def _load_pickled(path: Path) -> Any:
     # Official files keep their best metrics as numpy scalars beside the weights; these rebuild nothing else.
     multiarray = getattr(np, "_core", None) or np.core
     harmless = [multiarray.multiarray.scalar, np.dtype, *{type(np.dtype(kind)) for kind in "?bhilqBHILQefd"}]
-    with torch.serialization.safe_globals(harmless):
+    with torch.serialization.safe_globals(harmless), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # on pickle protocols; a file that cannot be read is an error below
         return torch.load(path, map_location="cpu", weights_only=True)
 
 

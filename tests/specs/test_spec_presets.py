@@ -134,5 +134,6 @@ class TestShipped:
         names = [name for preset in list_presets() for name in (preset.name, *preset.aliases)]
         assert len(names) == len(set(names))
 
-    def test_stand_in_the_repository(self):
-        assert presets_dir() == Path(pointlora_cli.__file__).resolve().parents[1] / "presets"
+    def test_stand_in_the_installed_package_or_beside_it_in_the_repository(self):
+        package = Path(pointlora_cli.__file__).resolve().parent
+        assert presets_dir() in {package / "presets", package.parent / "presets"}

@@ -228,7 +228,6 @@ def test_rules_of_several_keys_are_one_problem_each_at_their_key():
     assert [(problem.key, problem.given) for problem in problems] == [
         ("tokenizer.centers", 40),
         ("tokenizer.neighbors", 33),
-        ("schedule.warmup_epochs", None),
     ]
     assert str(problems[0]) == "tokenizer.centers (40) is more than data.points (32)"
 
