@@ -6,10 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from pointlora_cli.datasets.base import ClassificationData, LabelledClouds
 from pointlora_cli.errors import DataError
-from pointlora_cli.ops.sampling import farthest_point_sampling
+from pointlora_cli.ops.gathering import gather
+from pointlora_cli.ops.sampling import NEAR_ORIGIN, farthest_point_sampling
 from pointlora_cli.specs.data import ScanObjectNNData
 
 CLASSES = (
@@ -101,15 +103,29 @@ def _read(path: Path, spec: ScanObjectNNData) -> LabelledClouds:
     if not np.isfinite(points).all():
         raise DataError(f"{path}: 'data' holds values that are NaN or infinite")
     points = points.astype(np.float32)
+    if spec.replace_near_origin:
+        points = _without_near_origin(points)
     if spec.points < STORED_POINTS:
         points = _thin(points, spec.points)
     return LabelledClouds(points, labels.astype(np.int64))
 
 
-def _thin(points: np.ndarray, count: int) -> np.ndarray:
+def _without_near_origin(points: NDArray[np.float32]) -> NDArray[np.float32]:
+    """What drawing all points of (n, 2048, 3) with the official sampler leaves, but for their order.
+
+    The first point is always drawn. When only points near the origin are left, the lowest index that is
+    not near it repeats.
+    """
+    near = np.square(points).sum(axis=2) <= NEAR_ORIGIN  # (n, 2048)
+    lowest = (~near).argmax(axis=1)
+    substitutes = points[np.arange(len(points)), lowest]
+    near[:, 0] = False
+    return np.where(near[:, :, None], substitutes[:, None], points)
+
+
+def _thin(points: NDArray[np.float32], count: int) -> NDArray[np.float32]:
     """The farthest `count` of the stored points, as the official evaluation takes them."""
     thinned = []
     for batch in torch.split(torch.from_numpy(points), 256):
-        chosen = farthest_point_sampling(batch, count)
-        thinned.append(batch.gather(1, chosen.unsqueeze(-1).expand(-1, -1, 3)).numpy())
+        thinned.append(gather(batch, farthest_point_sampling(batch, count)).numpy())
     return np.concatenate(thinned)

@@ -60,6 +60,11 @@ class ScanObjectNNData(DataSpec):
     )
     points: int = Field(default=2048, ge=8, le=2048, description="Points of a cloud, of the 2,048 stored.")
     normalize: Normalization = Field(default="none", description="Published protocol: none.")
+    replace_near_origin: bool = Field(
+        default=False,
+        description="Replace points with squared norm <= 1e-3 by copies of another, as the official loop "
+        "does: it draws its 2,048 of 2,048 points with a sampler that never chooses them.",
+    )
 
 
 AnyData = Annotated[ShapesData | FolderData | ScanObjectNNData, Field(discriminator="source")]

@@ -5,10 +5,13 @@ from __future__ import annotations
 import h5py
 import numpy as np
 import pytest
+import torch
 from command_line import TINY_BACKBONE, TINY_TRAINING, call, metrics_rows, only_run, sets
 
 from pointlora_cli.datasets.build import class_names, load_data
 from pointlora_cli.errors import DataError
+from pointlora_cli.ops.gathering import gather
+from pointlora_cli.ops.sampling import farthest_point_sampling
 from pointlora_cli.specs.data import ScanObjectNNData
 
 NAMES = {
@@ -61,6 +64,21 @@ def test_each_variant_has_its_own_files(tmp_path, variant):
 def test_classes_are_the_published_fifteen():
     names = class_names(ScanObjectNNData())
     assert (len(names), names[0], names[-1]) == (15, "bag", "toilet")
+
+
+def test_near_origin_points_are_replaced_as_the_official_sampler_leaves_them(published):
+    with h5py.File(both(published)[1], "r+") as file:
+        points = file["data"][:]
+        points[:, 5::11] *= 1e-3
+        points[1, 0] = 0  # the first point is always drawn
+        points[2] *= 1e-3  # no point is far enough
+        file["data"][...] = points
+    ours = load(published, replace_near_origin=True).test.points
+    stored = torch.from_numpy(load(published).test.points)
+    theirs = gather(stored, farthest_point_sampling(stored, 2048, skip_near_origin=True))
+    for mine, official in zip(ours.tolist(), theirs.tolist(), strict=True):
+        assert sorted(mine) == sorted(official)
+    assert not np.array_equal(ours, stored.numpy())
 
 
 def test_fewer_points_are_the_farthest_of_the_stored(published):
