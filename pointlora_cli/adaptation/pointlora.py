@@ -121,7 +121,9 @@ class PointLoRA(Adaptation):
     def _prompted(self, layer: int, site: str, inputs: Tensor, outputs: Tensor) -> Tensor:
         if site not in self.method.prompt_sites:
             return outputs
-        prompted: Tensor = outputs + self.gates(layer, site) * self.site_prompts[site](inputs)
+        prompted: Tensor = outputs + self.gates(layer, site).to(outputs.dtype) * self.site_prompts[site](
+            inputs
+        )
         return prompted
 
     def regularization(self, sequence: TokenSequence) -> Tensor | None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def doctor(as_json: AsJson = False) -> None:
     """Show versions, devices, and what is missing.
 
-    Exit 1 if something required is missing.
+    Exit 2 if something required is missing.
 
     Example: pointlora doctor
     """
@@ -43,7 +43,7 @@ def doctor(as_json: AsJson = False) -> None:
         "doctor", {"healthy": healthy, "checks": rows}, lambda console: _draw(console, checks)
     )
     if not healthy:
-        raise typer.Exit(int(ExitCode.BUG))
+        raise typer.Exit(int(ExitCode.USAGE))
 
 
 def _draw(console: Console, checks: Sequence[Check]) -> None:

@@ -39,19 +39,14 @@ def inspect(
     from pointlora_cli.errors import UsageError
 
     screen = Screen(as_json=as_json)
+    from pointlora_cli.services import inspect as service
+
     if run is not None:
         if any((preset, spec, data, overrides, classes)):
             raise UsageError("--run says what to inspect: give it alone, or with --all")
-        from pointlora_cli.services.runs import find_adapter
-        from pointlora_cli.training.adapter_file import read_adapter
-
-        record, _ = read_adapter(find_adapter(run, run))
-        run_spec, classes = record.spec, len(record.classes)
+        inspection = service.inspect_run(run)
     else:
-        run_spec = load_spec(preset, spec, data, overrides)
-    from pointlora_cli.services.inspect import inspect as count
-
-    inspection = count(run_spec, classes)
+        inspection = service.inspect(load_spec(preset, spec, data, overrides), classes)
     screen.result("inspect", _document(inspection), lambda console: _draw(console, inspection, every=every))
 
 

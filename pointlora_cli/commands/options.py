@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def _checked_device(name: str | None) -> str | None:
-    if name is None or re.fullmatch(r"auto|cpu|cuda(:\d+)?", name):
+    if name is None or re.fullmatch(r"auto|cpu|cuda(:\d{1,3})?", name):
         return name
     raise typer.BadParameter(f"must be auto, cpu, cuda or cuda:N, got '{name}'")
 

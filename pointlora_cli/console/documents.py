@@ -17,7 +17,7 @@ def metrics_document(classes: Sequence[str], metrics: Metrics) -> dict[str, Any]
         "clouds": metrics.count,
         "accuracy": metrics.accuracy,
         "mean_class_accuracy": metrics.mean_class_accuracy,
-        "loss": metrics.loss,
+        "loss": _number(metrics.loss),
         "classes": [
             {"name": name, "clouds": int(count), "accuracy": _number(recall), "precision": _number(precision)}
             for name, count, recall, precision in rows
@@ -40,4 +40,4 @@ def parameters_document(counts: ParameterCounts) -> dict[str, Any]:
 
 
 def _number(value: float) -> float | None:
-    return None if math.isnan(value) else float(value)
+    return float(value) if math.isfinite(value) else None

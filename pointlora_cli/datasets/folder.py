@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pointlora_cli.clouds.reading import is_readable, read
 from pointlora_cli.datasets.base import ClassificationData, LabelledClouds
@@ -32,7 +33,10 @@ class _Listing(NamedTuple):
 
 
 class _Loaded(NamedTuple):
+    """The readable clouds of one split."""
+
     clouds: LabelledClouds
+    names: list[str]  # of their files, for the split
     notices: list[str]
 
 
@@ -60,7 +64,9 @@ def load_folder(spec: FolderData) -> ClassificationData:
     if whole is not None:
         loaded = _load(whole, classes, spec)
         notices = loaded.notices
-        rest, held_out = stratified_split(loaded.clouds.labels, spec.test_fraction, spec.split_seed)
+        rest, held_out = stratified_split(
+            loaded.clouds.labels, spec.test_fraction, spec.split_seed, loaded.names
+        )
         train_clouds, test_clouds = loaded.clouds.subset(rest), loaded.clouds.subset(held_out)
         notices.append(
             f"{spec.root} has no test/ folder: {len(test_clouds)} of {len(loaded.clouds)} clouds are held "
@@ -99,8 +105,6 @@ def load_labelled_folder(
             f"{spec.root}: holds classes that the model does not know: {', '.join(unknown)}",
             remedy=f"The model knows {', '.join(classes)}.",
         )
-    if not listing.files:
-        raise DataError(f"{listing.root}: no class folder with clouds", remedy=_REMEDY)
     loaded = _load(listing, classes, spec)
     return loaded.clouds, tuple(loaded.notices)
 
@@ -146,10 +150,36 @@ def _list_classes(root: Path) -> _Listing:
 
 
 def _load(listing: _Listing, classes: Sequence[str], spec: FolderData) -> _Loaded:
-    paths = [path for name in classes for path in listing.files.get(name, [])]
-    names = [name for name in classes for _ in listing.files.get(name, [])]
+    files = [(label, path) for label, name in enumerate(classes) for path in listing.files.get(name, [])]
+    if not files:
+        raise DataError(f"{listing.root}: no class folder with clouds", remedy=_REMEDY)
+    prepared = _prepare_all([path for _, path in files], spec)
+    unreadable, repaired, good, points = [], [], [], []
+    for (label, path), (cloud, messages) in zip(files, prepared, strict=True):
+        if cloud is None:
+            unreadable.append(messages[0])
+            continue
+        good.append((label, path.name))
+        points.append(cloud)
+        if messages:
+            repaired.append(f"{path}: {'; '.join(messages)}")
+    if not points:
+        raise DataError(f"{listing.root}: none of {len(files)} files could be read: {unreadable[0]}")
+    notices = [*_summary("left out", unreadable), *_summary("repaired", repaired)]
+    if listing.ignored:
+        notices.append(
+            f"{listing.root}: {listing.ignored} files in class folders are no clouds and were ignored"
+        )
+    labels = np.array([label for label, _ in good], dtype=np.int64)
+    return _Loaded(LabelledClouds(np.stack(points), labels), [name for _, name in good], notices)
 
-    def prepare(path: Path) -> tuple[np.ndarray | None, tuple[str, ...]]:
+
+def _prepare_all(
+    paths: Sequence[Path], spec: FolderData
+) -> list[tuple[NDArray[np.float32] | None, tuple[str, ...]]]:
+    """Each file's cloud (P, 3) and what was repaired; None and the reason where it cannot be read."""
+
+    def prepare(path: Path) -> tuple[NDArray[np.float32] | None, tuple[str, ...]]:
         try:
             cloud = read(path)
         except CloudError as error:
@@ -158,30 +188,10 @@ def _load(listing: _Listing, classes: Sequence[str], spec: FolderData) -> _Loade
 
     with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
         try:
-            prepared = list(pool.map(prepare, paths))
-        except BaseException:
-            pool.shutdown(
-                wait=False, cancel_futures=True
-            )  # Ctrl-C waits for the files being read, not for all
+            return list(pool.map(prepare, paths))
+        except BaseException:  # Ctrl-C waits for the files being read, not for all
+            pool.shutdown(wait=False, cancel_futures=True)
             raise
-    points = [cloud for cloud, _ in prepared if cloud is not None]
-    labels = [
-        classes.index(name) for name, (cloud, _) in zip(names, prepared, strict=True) if cloud is not None
-    ]
-    if not points:
-        raise DataError(f"{listing.root}: none of {len(paths)} files could be read: {prepared[0][1][0]}")
-    unreadable = [messages[0] for cloud, messages in prepared if cloud is None]
-    repaired = [
-        f"{path}: {'; '.join(messages)}"
-        for path, (cloud, messages) in zip(paths, prepared, strict=True)
-        if cloud is not None and messages
-    ]
-    notices = [*_summary("left out", unreadable), *_summary("repaired", repaired)]
-    if listing.ignored:
-        notices.append(
-            f"{listing.root}: {listing.ignored} files in class folders are no clouds and were ignored"
-        )
-    return _Loaded(LabelledClouds(np.stack(points), np.array(labels, dtype=np.int64)), notices)
 
 
 def _summary(what: str, messages: list[str]) -> list[str]:

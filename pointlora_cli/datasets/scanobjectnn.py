@@ -34,6 +34,7 @@ CLASSES = (
 """The fifteen classes; the place of a name is its label."""
 
 STORED_POINTS = 2048
+_LARGEST = 8 * 2**30  # bytes; the published files hold 0.3 GB
 
 _FILES = {
     "obj-bg": "main_split/{split}_objectdataset.h5",
@@ -83,8 +84,11 @@ def _read(path: Path, spec: ScanObjectNNData) -> LabelledClouds:
 
     try:
         with h5py.File(path, "r") as file:
-            points, labels = np.asarray(file["data"]), np.asarray(file["label"])
-    except (OSError, KeyError, TypeError) as error:
+            data, label = file["data"], file["label"]
+            if data.size * 4 > _LARGEST or label.size * 8 > _LARGEST:  # before memory is taken for it
+                raise DataError(f"{path}: 'data' {data.shape} or 'label' {label.shape} is far too large")
+            points, labels = np.asarray(data), np.asarray(label)
+    except (OSError, KeyError, TypeError, AttributeError, MemoryError) as error:
         raise DataError(f"{path}: not a ScanObjectNN file: {error}", remedy=_REMEDY) from error
     if (
         points.ndim != 3

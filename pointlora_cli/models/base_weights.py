@@ -9,7 +9,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from pointlora_cli.errors import UsageError
+from pointlora_cli.errors import DataError, UsageError
 from pointlora_cli.files import file_sha256
 from pointlora_cli.models.checkpoint_file import read_checkpoint
 from pointlora_cli.models.classifier import Classifier
@@ -30,6 +30,28 @@ class BaseWeights:
     names: frozenset[str]  # entries of the classifier's state dict that the base supplies
 
 
+def require_weights(spec: BackboneSpec) -> Path:
+    """The checkpoint that a spec with `init: checkpoint` names.
+
+    Raises:
+        UsageError: it names none.
+        DataError: there is no such file.
+    """
+    remedy = (
+        f"Fetch a Point-MAE checkpoint, e.g. {POINT_MAE_URL}, and give it with --set backbone.weights=PATH"
+    )
+    if spec.weights is None:
+        raise UsageError(
+            "pre-trained weights are not given: backbone.weights is not set",
+            remedy=f"{remedy}; or start from random weights with --set backbone.init=random.",
+        )
+    path = Path(spec.weights).expanduser()
+    if not path.is_file():
+        kind = "a folder, not a file" if path.is_dir() else "no such file"
+        raise DataError(f"pre-trained weights {path}: {kind}", remedy=f"{remedy}.")
+    return path
+
+
 def load_base(model: Classifier, spec: BackboneSpec, seed: int) -> BaseWeights:
     """Put the base weights of `spec` into an initialised model and say what they are.
 
@@ -42,13 +64,7 @@ def load_base(model: Classifier, spec: BackboneSpec, seed: int) -> BaseWeights:
         return BaseWeights(
             f"random weights of seed {seed}", "random", None, _digest(model.state_dict(), names), names
         )
-    if spec.weights is None:
-        raise UsageError(
-            "no pre-trained weights: backbone.weights is not set",
-            remedy=f"Fetch a Point-MAE checkpoint, e.g. {POINT_MAE_URL}, and give it with --set "
-            "backbone.weights=PATH; or start from random weights with --set backbone.init=random.",
-        )
-    path = Path(spec.weights).expanduser()
+    path = require_weights(spec)
     layout, names_found = load_official_backbone(model, read_checkpoint(path), str(path))
     return BaseWeights(
         str(path),

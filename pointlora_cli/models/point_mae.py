@@ -43,8 +43,8 @@ class PointMAE(nn.Module):
         own, *wanted = self._patches(points, [self.scale, *adaptation.scales(self.scale)])
         batch = points.shape[0]
         sequence = TokenSequence(
-            torch.cat([self.cls_token.expand(batch, -1, -1).to(own.tokens.dtype), own.tokens], dim=1),
-            torch.cat([self.cls_pos.expand(batch, -1, -1).to(own.positions.dtype), own.positions], dim=1),
+            torch.cat([self.cls_token.expand(batch, -1, -1), own.tokens], dim=1),
+            torch.cat([self.cls_pos.expand(batch, -1, -1), own.positions], dim=1),
             TokenLayout(queries=1, patches=self.scale.centers, extra=0),
         )
         sequence = adaptation.enter(sequence, wanted)
@@ -67,8 +67,10 @@ class PointMAE(nn.Module):
         if self.training:
             for scale in scales:  # each request counts, as each is a pass in the official code
                 self.patch_encoder.track(encoded[distinct.index(scale)][1])
+        # What the blocks add to stays in the type of the parameters, also where they compute in bfloat16.
+        kind = self.cls_token.dtype
         patches = {
-            scale: Patches(grouping.centers, tokens, positions[:, : scale.centers])
+            scale: Patches(grouping.centers, tokens.to(kind), positions[:, : scale.centers].to(kind))
             for scale, grouping, (tokens, _) in zip(distinct, groupings, encoded, strict=True)
         }
         return [patches[scale] for scale in scales]

@@ -12,6 +12,7 @@ from pointlora_cli.errors import DataError
 from pointlora_cli.services.trained_model import TrainedModel, load_trained_model
 from pointlora_cli.specs.data import FolderData
 from pointlora_cli.training.adapter_file import AdapterRecord
+from pointlora_cli.training.devices import memory_guard
 from pointlora_cli.training.events import Listener, Notice
 from pointlora_cli.training.loop import evaluate as evaluate_clouds
 from pointlora_cli.training.metrics import Metrics
@@ -43,13 +44,14 @@ def evaluate(
     """
     trained = load_trained_model(folder, base=base, device=device)
     name, clouds = _clouds(trained, data, listen)
-    metrics = evaluate_clouds(
-        trained.model,
-        clouds,
-        batch_size=trained.record.spec.train.eval_batch_size,
-        device=trained.device,
-        dtype=trained.dtype,
-    )
+    with memory_guard("Run on the CPU with --device cpu, or free memory."):
+        metrics = evaluate_clouds(
+            trained.model,
+            clouds,
+            batch_size=trained.record.spec.train.eval_batch_size,
+            device=trained.device,
+            dtype=trained.dtype,
+        )
     return EvaluationResult(folder, trained.record, name, metrics, str(trained.device))
 
 
@@ -60,6 +62,13 @@ def _clouds(trained: TrainedModel, root: Path | None, listen: Listener) -> tuple
         spec = FolderData(root=str(root), points=resampling.points, normalize=resampling.normalize)
         clouds, notices = load_labelled_folder(spec, record.classes)
         name = str(root)
+        trained_on = record.spec.data
+        if isinstance(trained_on, FolderData) and _same_place(root, trained_on.root):
+            listen(
+                Notice(
+                    f"{root} is the folder that the model was trained on; clouds it has seen may be among these"
+                )
+            )
     else:
         own = load_data(record.spec.data)
         if own.classes != record.classes:
@@ -74,3 +83,7 @@ def _clouds(trained: TrainedModel, root: Path | None, listen: Listener) -> tuple
     if len(clouds) == 0:
         raise DataError(f"{name}: no cloud to evaluate on")
     return name, clouds
+
+
+def _same_place(one: Path, other: str) -> bool:
+    return one.expanduser().resolve() == Path(other).expanduser().resolve()

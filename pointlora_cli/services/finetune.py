@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from pointlora_cli.services.runs import RunDirectory, describe_environment
 from pointlora_cli.specs.run import RunSpec
 from pointlora_cli.training.adapter_file import apply_adapter, read_adapter, save_adapter
 from pointlora_cli.training.augmentation import Augmentation
+from pointlora_cli.training.devices import memory_guard
 from pointlora_cli.training.events import EpochDone, Event, Listener, Notice
 from pointlora_cli.training.loop import batch_sizes, evaluate, train, training_step
 from pointlora_cli.training.metrics import Metrics
@@ -61,9 +63,14 @@ def finetune(spec: RunSpec, listen: Listener) -> FinetuneResult:
     Raises:
         PointLoRAError: anything wrong with the spec's files; nothing is left behind then.
         DivergedError: the loss is not finite; the run directory keeps the last good weights.
-        UsageError: the run directory cannot be written.
+        UsageError: the run directory cannot be written, or there is too little memory.
         InterruptedRunError: Ctrl-C or SIGTERM; the run directory keeps the last kept weights.
     """
+    with _memory_guard(spec):
+        return _finetune(spec, listen)
+
+
+def _finetune(spec: RunSpec, listen: Listener) -> FinetuneResult:
     told = _Told(spec, listen)
     prepared = prepare(spec, told)
     precision = str(prepared.dtype).removeprefix("torch.")
@@ -124,14 +131,23 @@ def finetune(spec: RunSpec, listen: Listener) -> FinetuneResult:
     )
 
 
+def _memory_guard(spec: RunSpec) -> AbstractContextManager[None]:
+    smaller = max(2, spec.train.batch_size // 2)
+    return memory_guard(f"Use a smaller batch, e.g. --set train.batch_size={smaller}, or a smaller network.")
+
+
 def rehearse(spec: RunSpec, listen: Listener) -> Rehearsal:
     """Make every check of a run and one real optimiser step; write nothing.
 
     Raises:
         PointLoRAError: as `finetune`.
     """
-    prepared = prepare(spec, listen)
-    model, device = prepared.model, prepared.device
+    with _memory_guard(spec):
+        return _rehearse(prepare(spec, listen))
+
+
+def _rehearse(prepared: Prepared) -> Rehearsal:
+    spec, model, device = prepared.spec, prepared.model, prepared.device
     sizes = batch_sizes(len(prepared.train), spec.train.batch_size, drop_last=spec.train.drop_last)
     torch.manual_seed(spec.train.seed)
     optimizer = build_optimizer(model, spec.optimizer)

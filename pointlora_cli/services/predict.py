@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -15,6 +16,7 @@ from pointlora_cli.clouds.reading import is_readable, read
 from pointlora_cli.datasets.resampling import resample
 from pointlora_cli.errors import CloudError, DataError
 from pointlora_cli.services.trained_model import TrainedModel
+from pointlora_cli.training.devices import memory_guard
 from pointlora_cli.training.loop import predict_logits
 
 _BATCH = 32
@@ -61,45 +63,52 @@ def _is_shown(file: Path, folder: Path) -> bool:
     return not hidden and file.is_file()
 
 
+class _Ready(NamedTuple):
+    """A cloud as the model takes it; the file's own points are let go."""
+
+    points: NDArray[np.float32]  # (P, 3)
+    size: int  # points in the file
+    notices: tuple[str, ...]
+
+
 def predict(trained: TrainedModel, paths: Sequence[Path]) -> Iterator[Classified | Unreadable]:
     """Classify each file, in order; a broken one is reported and does not stop the rest."""
     for start in range(0, len(paths), _BATCH):
-        batch = [_read(path) for path in paths[start : start + _BATCH]]
-        clouds = [cloud for cloud in batch if isinstance(cloud, PointCloud)]
+        batch = [_read(trained, path) for path in paths[start : start + _BATCH]]
+        clouds = [cloud for cloud in batch if isinstance(cloud, _Ready)]
         probabilities = iter(_probabilities(trained, clouds))
         for path, cloud in zip(paths[start : start + _BATCH], batch, strict=True):
-            if isinstance(cloud, PointCloud):
-                yield Classified(path, len(cloud.points), next(probabilities), _notices(trained, cloud))
+            if isinstance(cloud, _Ready):
+                yield Classified(path, cloud.size, next(probabilities), cloud.notices)
             else:
                 yield Unreadable(path, cloud)
 
 
-def _read(path: Path) -> PointCloud | CloudError:
+def _read(trained: TrainedModel, path: Path) -> _Ready | CloudError:
+    resampling = trained.record.resampling
     try:
-        return read(path)
+        cloud = read(path)
     except CloudError as error:
         return error
+    points = resample(cloud, resampling.points, resampling.normalize)
+    return _Ready(points, len(cloud.points), _notices(cloud, resampling.points))
 
 
-def _probabilities(trained: TrainedModel, clouds: list[PointCloud]) -> NDArray[np.float64]:
+def _probabilities(trained: TrainedModel, clouds: list[_Ready]) -> NDArray[np.float64]:
     if not clouds:
         return np.empty((0, len(trained.record.classes)))
-    resampling = trained.record.resampling
-    points = np.stack([resample(cloud, resampling.points, resampling.normalize) for cloud in clouds])
-    logits = predict_logits(
-        trained.model,
-        torch.from_numpy(points),
-        # On a CPU a cloud is classified by itself: batches are little faster there, and rounding that
-        # depends on the batch could change which of two equally good tokens is selected.
-        batch_size=1 if trained.device.type == "cpu" else _BATCH,
-        device=trained.device,
-        dtype=trained.dtype,
-    )
+    # On a CPU a cloud is classified by itself: batches are little faster there, and rounding that
+    # depends on the batch could change which of two equally good tokens is selected.
+    batch_size = 1 if trained.device.type == "cpu" else _BATCH
+    points = torch.from_numpy(np.stack([cloud.points for cloud in clouds]))
+    with memory_guard("Run on the CPU with --device cpu, or free memory."):
+        logits = predict_logits(
+            trained.model, points, batch_size=batch_size, device=trained.device, dtype=trained.dtype
+        )
     return logits.double().softmax(dim=1).cpu().numpy()
 
 
-def _notices(trained: TrainedModel, cloud: PointCloud) -> tuple[str, ...]:
-    wanted = trained.record.resampling.points
+def _notices(cloud: PointCloud, wanted: int) -> tuple[str, ...]:
     if len(cloud.points) == wanted:
         return cloud.warnings
     how = "thinned" if len(cloud.points) > wanted else "repeated"

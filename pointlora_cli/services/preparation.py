@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -12,18 +11,14 @@ import torch
 from pointlora_cli.datasets.base import ClassificationData, LabelledClouds
 from pointlora_cli.datasets.build import check_data, load_data
 from pointlora_cli.datasets.splits import stratified_split
-from pointlora_cli.errors import DataError, PointLoRAError, UsageError, combined
-from pointlora_cli.models.base_weights import POINT_MAE_URL, BaseWeights, load_base
+from pointlora_cli.errors import DataError, PointLoRAError, combined
+from pointlora_cli.models.base_weights import BaseWeights, load_base, require_weights
 from pointlora_cli.models.build import build_initialized_classifier
 from pointlora_cli.models.classifier import Classifier
 from pointlora_cli.services.runs import check_output
 from pointlora_cli.specs.run import RunSpec
 from pointlora_cli.training.devices import resolve_device, resolve_precision
 from pointlora_cli.training.events import Listener, Notice
-
-_GET_WEIGHTS = (
-    f"Fetch a Point-MAE checkpoint, e.g. {POINT_MAE_URL}, and give it with --set backbone.weights=PATH"
-)
 
 
 @dataclass(frozen=True)
@@ -44,7 +39,7 @@ def find_problems(spec: RunSpec) -> list[PointLoRAError]:
     """What keeps a run from starting, as far as can be seen without reading the data."""
     checks: tuple[Callable[[], object], ...] = (
         lambda: check_data(spec.data),
-        lambda: _check_weights(spec),
+        lambda: spec.backbone.init == "random" or require_weights(spec.backbone),
         lambda: resolve_precision(spec.train.precision, resolve_device(spec.train.device)),
         lambda: check_output(spec.output.dir),
     )
@@ -98,17 +93,3 @@ def _splits(spec: RunSpec, data: ClassificationData) -> tuple[LabelledClouds, La
     if len(train) < 2:
         raise DataError(f"{len(train)} training clouds: batch norm needs at least 2")
     return train, evaluated
-
-
-def _check_weights(spec: RunSpec) -> None:
-    if spec.backbone.init == "random":
-        return
-    if spec.backbone.weights is None:
-        raise UsageError(
-            "pre-trained weights are not given: backbone.weights is not set",
-            remedy=f"{_GET_WEIGHTS}; or start from random weights with --set backbone.init=random.",
-        )
-    path = Path(spec.backbone.weights).expanduser()
-    if not path.is_file():
-        kind = "a folder, not a file" if path.is_dir() else "no such file"
-        raise DataError(f"pre-trained weights {path}: {kind}", remedy=f"{_GET_WEIGHTS}.")

@@ -27,7 +27,7 @@ class SelectionViews:
     """Writes one PLY for each cloud: the cloud as the model sees it, coloured by what is kept.
 
     Its property `label` is 0 for a point in no kept patch, else the number of the finest scale that keeps
-    a patch with it. A name that comes twice gets a number.
+    a patch with it. A file that is there already is never replaced: the new name gets a number.
     """
 
     def __init__(self, trained: TrainedModel, folder: Path) -> None:
@@ -42,7 +42,6 @@ class SelectionViews:
             raise UsageError(f"{folder}: cannot be made: {(error.strerror or str(error)).lower()}") from error
         self._trained = trained
         self._folder = folder
-        self._written: set[Path] = set()
 
     def write(self, cloud: Path) -> Path:
         """Write the view of a cloud file; return its path.
@@ -54,12 +53,11 @@ class SelectionViews:
         points = resample(read(cloud), resampling.points, resampling.normalize)
         labels = kept_scales(self._trained, points)
         path, number = self._folder / f"{cloud.stem}.ply", 1
-        while path in self._written:
+        while path.exists():  # it may be the cloud itself, or a view of an earlier call
             number += 1
             path = self._folder / f"{cloud.stem}-{number}.ply"
         shown = np.where(labels > 0, (labels - 1) % (len(_COLORS) - 1) + 1, 0)
         write_ply(path, points, colors=_COLORS[shown], labels=labels)
-        self._written.add(path)
         return path
 
 

@@ -9,11 +9,11 @@ import torch
 
 from pointlora_cli.errors import DataError
 from pointlora_cli.models.base_weights import load_base
-from pointlora_cli.models.build import build_initialized_classifier
+from pointlora_cli.models.build import build_classifier, build_initialized_classifier
 from pointlora_cli.models.classifier import Classifier
 from pointlora_cli.specs.run import RunSpec
-from pointlora_cli.training.adapter_file import AdapterRecord, apply_adapter, read_adapter
-from pointlora_cli.training.devices import resolve_device, resolve_precision
+from pointlora_cli.training.adapter_file import AdapterRecord, apply_adapter, read_adapter, require_shapes
+from pointlora_cli.training.devices import memory_guard, resolve_device, resolve_precision
 
 
 @dataclass(frozen=True)
@@ -52,9 +52,12 @@ def load_trained_model(folder: Path, *, base: Path | None = None, device: str | 
         )
     target = resolve_device(device or _device_here(spec))
     dtype = resolve_precision(spec.train.precision, target)
-    model = build_initialized_classifier(spec, len(record.classes))
+    with torch.device("meta"):  # a record can claim any size; its tensors cannot
+        require_shapes(build_classifier(spec, len(record.classes)), tensors, folder)
+    with memory_guard("Run on the CPU with --device cpu, or free memory."):
+        model = build_initialized_classifier(spec, len(record.classes)).to(target)
     apply_adapter(model, load_base(model, spec.backbone, spec.train.seed), record, tensors, folder)
-    return TrainedModel(folder, record, model.to(target).eval(), target, dtype)
+    return TrainedModel(folder, record, model.eval(), target, dtype)
 
 
 def _device_here(spec: RunSpec) -> str:

@@ -9,6 +9,8 @@ from typing_extensions import Self
 
 from pointlora_cli.specs.base import Spec
 
+LARGEST_WIDTH = 65_536
+
 
 class TokenizerSpec(Spec):
     """Patches of a cloud: farthest-point centers and their nearest neighbors."""
@@ -39,14 +41,16 @@ class BackboneSpec(Spec):
     encoder_widths: tuple[int, int, int] = Field(
         default=(128, 256, 512), description="Channels inside the patch encoder."
     )
-    position_width: int = Field(default=128, ge=1, description="Hidden channels of the position embedding.")
+    position_width: int = Field(
+        default=128, ge=1, le=LARGEST_WIDTH, description="Hidden channels of the position MLP."
+    )
 
     @model_validator(mode="after")
     def _sizes_fit(self) -> Self:
         if self.width % self.heads:
             raise ValueError(f"heads ({self.heads}) must divide width ({self.width})")
-        if min(self.encoder_widths) < 1:
-            raise ValueError("encoder_widths must be positive")
+        if not all(1 <= width <= LARGEST_WIDTH for width in self.encoder_widths):
+            raise ValueError(f"encoder_widths must be between 1 and {LARGEST_WIDTH}")
         if self.init == "random" and self.weights is not None:
             raise ValueError(
                 "weights are given, but init is 'random': set init to 'checkpoint' or drop weights"

@@ -25,6 +25,9 @@ class ShapesData(DataSpec):
     """The built-in data set: parametric objects generated in seconds, no network needed."""
 
     source: Literal["shapes"] = "shapes"
+    normalize: Literal["unit-sphere"] = Field(
+        default="unit-sphere", description="The generated objects fill the unit sphere."
+    )
     clouds_per_class: int = Field(default=100, ge=1, le=100_000, description="Training clouds of each class.")
     test_clouds_per_class: int = Field(default=30, ge=1, le=100_000, description="Test clouds of each class.")
     rotate: Literal["none", "up", "any"] = Field(
@@ -59,7 +62,7 @@ class ScanObjectNNData(DataSpec):
         default="pb-t50-rs", description="Objects with background, objects only, or the hardest variant."
     )
     points: int = Field(default=2048, ge=8, le=2048, description="Points of a cloud, of the 2,048 stored.")
-    normalize: Normalization = Field(default="none", description="Published protocol: none.")
+    normalize: Literal["none"] = Field(default="none", description="As stored: the published protocol.")
     replace_near_origin: bool = Field(
         default=False,
         description="Replace points with squared norm <= 1e-3 by copies of another, as the official loop "

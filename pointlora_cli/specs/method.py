@@ -114,7 +114,9 @@ class PointLoRAMethod(Spec):
         min_length=1,
         description="Where LoRA goes. released: qkv, proj; paper: qkv, fc1, fc2.",
     )
-    prompt_width: int = Field(default=32, ge=1, description="Hidden channels of the shared prompt MLPs.")
+    prompt_width: int = Field(
+        default=32, ge=1, le=65_536, description="Hidden channels of the shared prompt MLPs."
+    )
     prompt_sites: tuple[Literal["qkv", "proj", "ffn"], ...] = Field(
         default=("qkv", "proj"),
         description="Layers with a shared prompt MLP beside them. released: qkv, proj; paper: qkv, ffn.",

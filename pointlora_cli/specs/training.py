@@ -56,7 +56,7 @@ class ScheduleSpec(Spec):
 
 
 class AugmentationSpec(Spec):
-    """Random changes of each training cloud, in this order: scale, translate, rotate."""
+    """Random changes of the training clouds, in this order: shuffle, scale, translate, rotate."""
 
     scale: tuple[float, float] | None = Field(
         default=(2 / 3, 3 / 2), description="Range of the factor per axis."
@@ -64,7 +64,8 @@ class AugmentationSpec(Spec):
     translate: float = Field(default=0.2, ge=0, description="Largest shift per axis.")
     rotate: Literal["none", "x", "y", "z"] = Field(default="none", description="Any angle about this axis.")
     shuffle: bool = Field(
-        default=True, description="Shuffle the points, which changes the first center and so all of them."
+        default=True,
+        description="Shuffle the points, one order for a batch; it changes the first center and so all.",
     )
 
     @model_validator(mode="after")
@@ -79,11 +80,11 @@ class TrainSpec(Spec):
 
     epochs: int = Field(default=100, ge=1, le=100_000)
     batch_size: int = Field(default=32, ge=2, description="Clouds in a step; batch norm needs at least 2.")
-    eval_batch_size: int = Field(default=64, ge=1)
+    eval_batch_size: int = Field(default=64, ge=1, le=1_000_000)
     drop_last: bool = Field(default=True, description="Leave out the last, smaller batch of an epoch.")
     seed: int = Field(default=0, ge=0, lt=2**32)
     device: str = Field(
-        default="auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto, cpu, cuda, cuda:N."
+        default="auto", pattern=r"^(auto|cpu|cuda(:\d{1,3})?)$", description="auto, cpu, cuda, cuda:N."
     )
     precision: Precision = Field(
         default="auto", description="auto: bfloat16 on a GPU that has it, else float32."
@@ -95,7 +96,11 @@ class TrainSpec(Spec):
         "best-test (the field's habit: it looks at the test set).",
     )
     val_fraction: float = Field(default=0.1, gt=0, lt=1, description="Part held out for best-val.")
-    eval_every: int = Field(default=1, ge=1, description="Evaluate every so many epochs, and after the last.")
+    eval_every: int = Field(
+        default=1,
+        ge=1,
+        description="Evaluate every so many epochs, and after the last; only an evaluated epoch is kept.",
+    )
 
 
 class OutputSpec(Spec):

@@ -15,7 +15,7 @@ PATTERN_WORDS = {
     r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$": (
         "text of 1 to 64 letters, digits, '.', '_' or '-' that starts with a letter or digit"
     ),
-    r"^(auto|cpu|cuda(:\d+)?)$": "one of auto, cpu, cuda or cuda:N with N the number of a GPU",
+    r"^(auto|cpu|cuda(:\d{1,3})?)$": "one of auto, cpu, cuda or cuda:N with N the number of a GPU",
 }
 
 

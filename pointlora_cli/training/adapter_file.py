@@ -17,6 +17,7 @@ import pydantic
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
+from typing_extensions import Self
 
 from pointlora_cli import __version__
 from pointlora_cli.errors import DataError, IntegrityError
@@ -65,13 +66,22 @@ class AdapterRecord(_Record):
     format: Literal["pointlora-adapter"] = "pointlora-adapter"
     schema_version: Literal[1] = 1
     pointlora_version: str = __version__
-    task: str
-    classes: tuple[str, ...]
+    task: Literal["classification"]
+    classes: tuple[str, ...] = pydantic.Field(min_length=2, max_length=100_000)
     resampling: Resampling
     base: BaseRecord
     weights: WeightsRecord
     spec: RunSpec
     result: dict[str, Any]
+
+    @pydantic.model_validator(mode="after")
+    def _agrees_with_itself(self) -> Self:
+        if len(set(self.classes)) != len(self.classes) or not all(self.classes):
+            raise ValueError("classes must be names, each once")
+        data = self.spec.data
+        if (self.resampling.points, self.resampling.normalize) != (data.points, data.normalize):
+            raise ValueError("resampling differs from spec.data")
+        return self
 
 
 def changed_entries(model: Classifier, base: BaseWeights) -> dict[str, Tensor]:
@@ -173,19 +183,37 @@ def apply_adapter(
             f"({_short(record.base)}), and this is {base.source} ({_short(base)})",
             remedy="Give the base it was trained on with --base PATH.",
         )
-    state = model.state_dict()
     wanted = changed_entries(model, base)
+    _require_fit({name: tuple(value.shape) for name, value in wanted.items()}, tensors, folder)
+    model.load_state_dict({**model.state_dict(), **tensors})
+
+
+def require_shapes(model: Classifier, tensors: Mapping[str, Tensor], folder: Path) -> None:
+    """Raise unless an adapter's tensors fit a model, which may have no memory yet (device meta).
+
+    It is not known before the base is there which frozen entries the adapter must hold besides.
+
+    Raises:
+        DataError: a trained parameter is missing, or a name or shape differs.
+    """
+    shapes = {name: tuple(value.shape) for name, value in model.state_dict().items()}
+    trained = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
+    _require_fit(
+        {name: shapes[name] for name in shapes if name in trained or name in tensors}, tensors, folder
+    )
+
+
+def _require_fit(wanted: Mapping[str, tuple[int, ...]], tensors: Mapping[str, Tensor], folder: Path) -> None:
     problems = [f"{name} is missing" for name in sorted(set(wanted) - set(tensors))]
     problems += [f"{name} is unknown" for name in sorted(set(tensors) - set(wanted))]
     problems += [
-        f"{name} is {tuple(tensors[name].shape)}, the model has {tuple(state[name].shape)}"
+        f"{name} is {tuple(tensors[name].shape)}, the model has {wanted[name]}"
         for name in sorted(set(wanted) & set(tensors))
-        if tensors[name].shape != state[name].shape
+        if tuple(tensors[name].shape) != wanted[name]
     ]
     if problems:
         more = f" (and {len(problems) - 3} more)" if len(problems) > 3 else ""
         raise DataError(f"the adapter in {folder} does not fit its spec: {'; '.join(problems[:3])}{more}")
-    model.load_state_dict({**state, **tensors})
 
 
 def _short(base: BaseRecord | BaseWeights) -> str:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
 
 from pointlora_cli.errors import UsageError
 from pointlora_cli.specs.training import Precision
+
+_NO_MEMORY = "can't allocate memory"  # the CPU allocator raises a plain RuntimeError
 
 
 def resolve_device(name: str) -> torch.device:
@@ -51,6 +54,21 @@ def resolve_precision(precision: Precision, device: torch.device) -> torch.dtype
 def computes_bfloat16(device: torch.device) -> bool:
     """Whether a CUDA device has bfloat16 in hardware (Ampere and later), and does not emulate it."""
     return torch.cuda.get_device_capability(device) >= (8, 0)
+
+
+@contextmanager
+def memory_guard(remedy: str) -> Iterator[None]:
+    """Turn running out of memory into a message.
+
+    Raises:
+        UsageError: the CPU or the GPU has no more memory.
+    """
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if not isinstance(error, MemoryError | torch.OutOfMemoryError) and _NO_MEMORY not in str(error):
+            raise
+        raise UsageError(f"out of memory: {str(error).splitlines()[0][:200]}", remedy=remedy) from error
 
 
 def autocast(device: torch.device, dtype: torch.dtype) -> AbstractContextManager[object]:

@@ -64,8 +64,8 @@ def train(
 ) -> EpochDone:
     """Train `model` in place on `clouds`; tell `listen`, and call `keep` while the weights of a kept epoch stand.
 
-    The kept epoch is the last one, or the one with the best accuracy on `evaluated` (the first of
-    equals), as `spec.train.selection` says.
+    The kept epoch is the last evaluated one, or the one with the best accuracy on `evaluated` (the first
+    of equals), as `spec.train.selection` says.
 
     Returns:
         the epoch that was kept.
@@ -102,8 +102,8 @@ def train(
             evaluation = evaluate(
                 model, evaluated, batch_size=options.eval_batch_size, device=device, dtype=dtype
             )
-            if not math.isfinite(evaluation.loss):  # the last step of the epoch may have broken the weights
-                raise _diverged(evaluation.loss, f"the evaluation after epoch {epoch + 1}")
+            if not math.isfinite(evaluation.loss):  # the last step of an epoch may break the weights
+                raise _diverged(f"the loss is {evaluation.loss} in the evaluation after epoch {epoch + 1}")
         done = EpochDone(epoch, lr, loss, accuracy, evaluation, _is_kept(spec, evaluation, kept))
         if done.kept:
             kept = done
@@ -139,7 +139,7 @@ def _train_epoch(training: _Training, epoch: int, indices: Tensor) -> tuple[floa
         if is_told or device.type == "cpu":
             mean = loss_sum.item() / seen
             if not math.isfinite(mean):
-                raise _diverged(mean, f"epoch {epoch + 1}, step {step}")
+                raise _diverged(f"the loss is {mean} in epoch {epoch + 1}, step {step}")
         if is_told:
             told, rate = now, seen / max(now - began, 1e-9)
             training.listen(StepDone(epoch, step, mean, correct.item() / seen, rate))
@@ -204,16 +204,16 @@ def batch_sizes(count: int, batch_size: int, *, drop_last: bool) -> list[int]:
     return sizes
 
 
-def _diverged(loss: float, where: str) -> DivergedError:
+def _diverged(what: str) -> DivergedError:
     return DivergedError(
-        f"training diverged: the loss is {loss} in {where}",
+        f"training diverged: {what}",
         remedy="Lower optimizer.lr, or set optimizer.clip_norm.",
     )
 
 
 def _is_kept(spec: RunSpec, evaluation: Metrics | None, kept: EpochDone | None) -> bool:
-    if spec.train.selection == "last":
-        return True
-    if evaluation is None:
+    if evaluation is None:  # nothing says that its weights are any good
         return False
-    return kept is None or kept.evaluation is None or evaluation.accuracy > kept.evaluation.accuracy
+    if spec.train.selection == "last" or kept is None or kept.evaluation is None:
+        return True
+    return evaluation.accuracy > kept.evaluation.accuracy

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 from command_line import call, launch, metrics_rows, only_run, sets, tiny
@@ -173,3 +174,20 @@ def test_a_full_disk_is_2_with_what_was_kept(tmp_path):
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert_clear(outcome, 2, "cannot be written", "nothing is kept", only_run(tmp_path))
     assert not (only_run(tmp_path) / "adapter" / "adapter.safetensors").exists()
+
+
+def test_too_little_memory_is_2_and_names_a_smaller_batch(tmp_path):
+    resource = pytest.importorskip("resource")
+    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (used + 2**28, hard))
+    try:
+        outcome = call("finetune", *tiny("backbone.width=2048", "backbone.depth=16"), "-o", tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
+    assert_clear(outcome, 2, "out of memory", "train.batch_size=8")
+
+
+def test_normalization_that_a_data_set_does_not_have_is_2():
+    outcome = call("validate", "--preset", "quickstart", "--set", "data.normalize=none")
+    assert_clear(outcome, 2, "data.normalize", "unit-sphere")

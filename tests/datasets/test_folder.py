@@ -81,6 +81,24 @@ def test_class_with_one_cloud_does_not_move_the_others():
     }
 
 
+def test_a_member_that_joins_moves_no_more_than_the_border():
+    labels = np.zeros(20, dtype=np.int64)
+    names = [f"{index}.ply" for index in range(20)]
+    before = {names[i] for i in stratified_split(labels, 0.2, 0, names)[1]}
+    joined = ["aaa.ply", *names, "zzz.ply"]
+    after = {joined[i] for i in stratified_split(np.zeros(22, dtype=np.int64), 0.2, 0, joined)[1]}
+    assert len(after - before) <= 2
+    assert after & set(names) <= before
+
+
+def test_an_empty_part_of_a_split_is_named(tmp_path):
+    fill(tmp_path / "train" / "a", 2)
+    fill(tmp_path / "train" / "b", 2)
+    (tmp_path / "test").mkdir()
+    with pytest.raises(DataError, match="test: no class folder with clouds"):
+        load(tmp_path)
+
+
 def test_train_and_test_folders_are_the_split(clouds, tmp_path):
     fill(tmp_path / "split" / "train" / "a", 3)
     fill(tmp_path / "split" / "train" / "b", 4)

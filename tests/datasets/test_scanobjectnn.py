@@ -107,6 +107,13 @@ def refused(root, pattern):
     assert str(both(root)[0]) in caught.value.message
 
 
+def test_a_small_file_that_claims_a_huge_array_is_refused(published):
+    with h5py.File(both(published)[0], "r+") as file:
+        del file["data"]
+        file.create_dataset("data", shape=(10**7, 2048, 3), dtype="f4", chunks=(1, 2048, 3))  # nothing stored
+    refused(published, "far too large")
+
+
 def test_labels_out_of_range_are_refused(published):
     for labels in ([-1, 0], [0, 15]):
         write(both(published)[0], 2, labels=np.array(labels))

@@ -165,6 +165,16 @@ def test_a_file_that_is_no_checkpoint_is_one_clear_error(tmp_path, content, name
     assert "\n" not in error.value.message
 
 
+def test_random_bytes_are_never_more_than_an_error(tmp_path):
+    random = np.random.RandomState(0)
+    path = tmp_path / "weights.pth"
+    for size in [*range(1, 60), 500, 4000]:
+        for low, high in ((0, 256), (32, 127)):  # any bytes, and text
+            path.write_bytes(random.randint(low, high, size).astype(np.uint8).tobytes())
+            with pytest.raises(DataError):
+                read_checkpoint(path)
+
+
 def test_a_missing_checkpoint_is_never_a_start_from_scratch(tmp_path):
     with pytest.raises(DataError, match="no such file"):
         load_base(tiny_model("mlp3"), backbone_spec(tmp_path / "gone.pth"), 0)

@@ -40,6 +40,15 @@ def test_two_clouds_of_one_name_get_two_views(trained_run, tmp_path):
     assert sorted(path.name for path in (tmp_path / "views").iterdir()) == ["cloud-2.ply", "cloud.ply"]
 
 
+def test_a_view_never_replaces_a_file_not_even_the_cloud_itself(trained_run, tmp_path):
+    cloud = a_cloud(tmp_path / "cloud.ply")
+    before = cloud.read_bytes()
+    for _ in range(2):
+        assert call("predict", cloud, "--adapter", trained_run, "--selection", tmp_path).code == 0
+    assert cloud.read_bytes() == before
+    assert sorted(path.name for path in tmp_path.glob("*.ply")) == ["cloud-2.ply", "cloud-3.ply", "cloud.ply"]
+
+
 def test_a_method_that_selects_nothing_says_so(tmp_path):
     assert call("finetune", *tiny("method.name=mlp3", scales=False), "-o", tmp_path / "runs").code == 0
     run, cloud = only_run(tmp_path / "runs"), a_cloud(tmp_path / "cloud.ply")

@@ -10,6 +10,7 @@ from model_specs import METHODS, tiny_model, tiny_spec
 from pointlora_cli.errors import DataError, IntegrityError
 from pointlora_cli.models.base_weights import load_base
 from pointlora_cli.models.build import build_initialized_classifier
+from pointlora_cli.services.trained_model import load_trained_model
 from pointlora_cli.specs.loading import load_run_spec
 from pointlora_cli.training.adapter_file import RECORD, WEIGHTS, apply_adapter, read_adapter, save_adapter
 
@@ -146,6 +147,9 @@ def test_a_crash_between_its_two_files_leaves_the_old_adapter_or_the_new(tmp_pat
         lambda text: text.replace('"classes"', '"klasses"'),
         lambda text: json.dumps(json.loads(text) | {"schema_version": 2}),
         lambda text: json.dumps(json.loads(text) | {"spec": {"train": {"epochs": -1}}}),
+        lambda text: json.dumps(json.loads(text) | {"classes": []}),
+        lambda text: json.dumps(json.loads(text) | {"classes": ["a"] * 5}),
+        lambda text: json.dumps(json.loads(text) | {"resampling": {"points": 10**9, "normalize": "none"}}),
     ],
 )
 def test_a_record_that_is_not_one_is_one_clear_error(tmp_path, change):
@@ -155,6 +159,20 @@ def test_a_record_that_is_not_one_is_one_clear_error(tmp_path, change):
     with pytest.raises(DataError) as error:
         read_adapter(tmp_path)
     assert error.value.message.startswith(f"{tmp_path / RECORD}: not an adapter record")
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "value"),
+    [("backbone", "width", 4096), ("backbone", "depth", 64), ("method", "prompt_width", 65536)],
+)
+def test_a_record_that_claims_another_size_is_refused_before_memory_is_taken(tmp_path, section, key, value):
+    spec, model, base = moved()
+    save_adapter(tmp_path, model, base, spec, CLASSES, {})
+    record = json.loads((tmp_path / RECORD).read_text())
+    record["spec"][section][key] = value
+    (tmp_path / RECORD).write_text(json.dumps(record))
+    with pytest.raises(DataError, match="does not fit its spec"):
+        load_trained_model(tmp_path)
 
 
 def test_an_empty_folder_is_no_adapter(tmp_path):

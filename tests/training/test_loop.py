@@ -95,6 +95,25 @@ def test_last_keeps_every_epoch_and_best_only_better_ones():
             assert [event.epoch for event in seen if event.kept] == [epoch.epoch for epoch in kept]
 
 
+def test_an_epoch_that_is_not_evaluated_is_not_kept():
+    kept = []
+    result = run(tiny_model(classes=2), short(epochs=5, eval_every=2), keep=kept.append)
+    assert [epoch.epoch for epoch in kept] == [1, 3, 4]
+    assert result.epoch == 4
+
+
+def test_weights_that_broke_in_an_epoch_are_never_kept():
+    spec = tiny_spec(
+        train={"epochs": 4, "batch_size": 16, "eval_every": 2},
+        optimizer={"lr": 1e30},
+        schedule={"warmup_epochs": 0},
+    )
+    kept = []
+    with pytest.raises(DivergedError):
+        run(tiny_model(classes=2), spec, keep=kept.append)
+    assert kept == []
+
+
 def test_evaluation_is_of_the_kept_weights_and_counts_every_cloud():
     model, clouds = tiny_model("lora", classes=2), boxes(9)
     metrics = evaluate(model, clouds, batch_size=4, **CPU)
@@ -134,6 +153,19 @@ def test_sixteen_clouds_are_learned_by_heart():
     with torch.no_grad():
         predicted = model(torch.from_numpy(clouds.points)).logits.argmax(dim=1).numpy()
     assert (predicted == clouds.labels).all()
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_in_bfloat16_the_blocks_add_to_float32(method):
+    model = tiny_model(method, classes=2).train()
+    kinds = []
+    for block in model.backbone.blocks:
+        block.register_forward_hook(
+            lambda module, inputs, output: kinds.extend([inputs[0].dtype, output.dtype])
+        )
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        model(torch.rand(2, 64, 3))
+    assert kinds == [torch.float32] * 4
 
 
 def test_bfloat16_trains_where_it_is_asked_for():
