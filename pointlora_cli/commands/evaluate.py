@@ -68,8 +68,13 @@ def _document(result: EvaluationResult) -> dict[str, object]:
 
 
 def _draw(console: Console, result: EvaluationResult) -> None:
-    from pointlora_cli.commands.finetune import SELECTION_WORDS
-    from pointlora_cli.console.tables import class_table, confusion_table, percent, plain_table
+    from pointlora_cli.console.tables import (
+        SELECTION_WORDS,
+        class_table,
+        confusion_table,
+        percent,
+        plain_table,
+    )
     from pointlora_cli.console.wording import literal
 
     record = result.record

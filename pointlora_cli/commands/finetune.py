@@ -58,13 +58,6 @@ def finetune(
         screen.result("finetune", _document(result), lambda console: _draw(console, result))
 
 
-SELECTION_WORDS = {
-    "last": "the last epoch",
-    "best-val": "the best epoch on a validation split of the training set",
-    "best-test": "the best epoch on the test set (the field's habit; not an unbiased estimate)",
-}
-
-
 def _document(result: FinetuneResult) -> dict[str, object]:
     from pointlora_cli.console.documents import metrics_document, parameters_document
 
@@ -85,7 +78,13 @@ def _document(result: FinetuneResult) -> dict[str, object]:
 
 
 def _draw(console: Console, result: FinetuneResult) -> None:
-    from pointlora_cli.console.tables import class_table, confusion_table, percent, plain_table
+    from pointlora_cli.console.tables import (
+        SELECTION_WORDS,
+        class_table,
+        confusion_table,
+        percent,
+        plain_table,
+    )
     from pointlora_cli.console.wording import literal
 
     console.print(class_table(result.classes, result.test))

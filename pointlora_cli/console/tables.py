@@ -16,6 +16,13 @@ from pointlora_cli.training.metrics import Metrics
 _WORST = 10  # confusions listed where the whole matrix is too wide
 _UNLIMITED = 100_000  # columns
 
+SELECTION_WORDS = {
+    "last": "the last epoch",
+    "best-val": "the best epoch on a validation split of the training set",
+    "best-test": "the best epoch on the test set (the field's habit; not an unbiased estimate)",
+}
+"""Which epoch is kept, for every table that shows an accuracy."""
+
 
 def plain_table(*columns: str, right: Sequence[str] = (), title: str | None = None) -> Table:
     """An empty table with these columns; those in `right` are aligned right. Long cells fold, never vanish."""

@@ -39,16 +39,6 @@ class TokenLayout(NamedTuple):
     patches: int
     extra: int
 
-    @property
-    def patch_range(self) -> slice:
-        """The patch tokens."""
-        return slice(self.queries, self.queries + self.patches)
-
-    @property
-    def extra_range(self) -> slice:
-        """The tokens that an adaptation appended."""
-        return slice(self.queries + self.patches, self.queries + self.patches + self.extra)
-
 
 @dataclass(frozen=True)
 class TokenSequence:

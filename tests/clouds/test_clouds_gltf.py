@@ -20,16 +20,6 @@ from pointlora_cli.clouds.reading import read
 from pointlora_cli.errors import CloudError
 
 
-@pytest.fixture
-def file(tmp_path):
-    def write(name, content):
-        path = tmp_path / name
-        path.write_bytes(content)
-        return path
-
-    return write
-
-
 @pytest.fixture(autouse=True)
 def no_child(monkeypatch, tmp_path):
     monkeypatch.setattr(sys, "executable", str(tmp_path / "no-python"))

@@ -26,16 +26,6 @@ def corners(geometry):
 
 
 @pytest.fixture
-def file(tmp_path):
-    def write(name, content):
-        path = tmp_path / name
-        path.write_bytes(content)
-        return path
-
-    return write
-
-
-@pytest.fixture
 def child(monkeypatch):
     """Replaces what the child runs, and how long it may."""
 

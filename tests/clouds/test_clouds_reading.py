@@ -16,16 +16,6 @@ from pointlora_cli.clouds.reading import READABLE_SUFFIXES, is_readable, read
 from pointlora_cli.errors import CloudError
 
 
-@pytest.fixture
-def file(tmp_path):
-    def write(name, content):
-        path = tmp_path / name
-        path.write_bytes(content)
-        return path
-
-    return write
-
-
 @pytest.mark.parametrize("name", [name for name in VALID if "mesh" not in name and "stl" not in name])
 def test_every_point_format_gives_the_same_points(name, file):
     cloud = read(file(name, VALID[name]))
