@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from pointlora_cli import __version__
-from pointlora_cli.commands import doctor, evaluate, finetune, inspect, predict, presets, validate
+from pointlora_cli.commands import doctor, download, evaluate, finetune, inspect, predict, presets, validate
 from pointlora_cli.errors import (
     DataError,
     ExitCode,
@@ -30,6 +30,7 @@ app = typer.Typer(
 )
 
 COMMANDS: dict[str, Callable[..., None]] = {
+    "download": download.download,
     "finetune": finetune.finetune,
     "evaluate": evaluate.evaluate,
     "predict": predict.predict,

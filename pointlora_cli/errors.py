@@ -60,6 +60,13 @@ class CloudError(DataError):
     kind = "cloud"
 
 
+class NetworkError(PointLoRAError):
+    """A file could not be fetched."""
+
+    exit_code = ExitCode.NETWORK
+    kind = "network"
+
+
 class IntegrityError(PointLoRAError):
     """A file's content is not what its record says."""
 

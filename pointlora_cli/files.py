@@ -25,15 +25,26 @@ def written_atomically(path: Path) -> Iterator[IO[bytes]]:
     # A short name of fixed length: beside a name as long as the system allows there is no room for a longer one.
     temporary = path.with_name(f".{secrets.token_hex(8)}.part")
     try:
-        with temporary.open("xb") as file:
+        with synced(temporary) as file:
             yield file
-            file.flush()
-            os.fsync(file.fileno())
         temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
     sync_folder(path.parent)
+
+
+@contextlib.contextmanager
+def synced(path: Path) -> Iterator[IO[bytes]]:
+    """Create a file, and flush it to disk on leaving.
+
+    Raises:
+        OSError: it exists, or the folder is missing, not writable, or full.
+    """
+    with path.open("xb") as file:
+        yield file
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def sync_folder(folder: Path) -> None:

@@ -31,3 +31,20 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder.mkdir()
     monkeypatch.chdir(folder)
     return folder
+
+
+@pytest.fixture(autouse=True)
+def cache_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty download cache for each test, and no proxy; the user's own cache is never touched."""
+    home = tmp_path_factory.mktemp("cache")
+    proxies = [f"{kind}_proxy" for kind in ("http", "https", "all")]
+    for name in (
+        "POINTLORA_OFFLINE",
+        "POINTLORA_MIRROR",
+        "POINTLORA_CATALOG",
+        *proxies,
+        *map(str.upper, proxies),
+    ):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("POINTLORA_HOME", str(home))
+    return home

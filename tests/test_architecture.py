@@ -20,13 +20,14 @@ ROOMS = {
     "specs": BASE,
     "ops": BASE,
     "clouds": BASE,
-    "models": LOW | {"ops", "adaptation"},
+    "catalog": BASE,
+    "models": LOW | {"ops", "adaptation", "catalog"},
     "adaptation": LOW | {"ops", "models"},
-    "datasets": LOW | {"ops", "clouds"},
+    "datasets": LOW | {"ops", "clouds", "catalog"},
     "training": LOW | {"ops", "clouds", "models", "adaptation", "datasets"},
-    "services": LOW | {"ops", "clouds", "models", "adaptation", "datasets", "training"},
-    "console": LOW | {"models", "training"},
-    "commands": LOW | {"services", "console", "training"},
+    "services": LOW | {"ops", "clouds", "catalog", "models", "adaptation", "datasets", "training"},
+    "console": LOW | {"datasets", "models", "training", "catalog"},
+    "commands": LOW | {"services", "console", "training", "datasets", "catalog"},
     "signals": {"errors"},
     "app": BASE | {"commands", "console", "signals"},
     "__main__": {"app"},
@@ -88,7 +89,7 @@ def loaded_after(code):
     ],
 )
 def test_start_up_loads_neither_torch_nor_open3d(code):
-    assert not loaded_after(code) & {"torch", "open3d", "laspy", "h5py"}
+    assert not loaded_after(code) & {"torch", "open3d", "laspy", "h5py", "requests"}
 
 
 def test_files_hold_one_idea_each():

@@ -35,9 +35,11 @@ def evaluate(
       pointlora evaluate
       pointlora evaluate runs/quickstart-20260101-120000 --json
     """
+    from pointlora_cli.console.data_progress import DataBar
     from pointlora_cli.console.screen import Screen
 
     screen = Screen(as_json=as_json)
+    from pointlora_cli.datasets.progress import DataProgress
     from pointlora_cli.services import evaluate as service
     from pointlora_cli.services.runs import find_adapter
     from pointlora_cli.training.events import Event, Notice
@@ -45,11 +47,14 @@ def evaluate(
     def listen(event: Event) -> None:
         if isinstance(event, Notice):
             screen.note(event.message)
+        elif isinstance(event, DataProgress):
+            bar.show(event)
 
     folder = find_adapter(run, runs)
     if run is None:
         screen.note(f"evaluating the newest run, {folder}")
-    result = service.evaluate(folder, listen, data=data, base=base, device=device)
+    with DataBar(screen) as bar:
+        result = service.evaluate(folder, listen, data=data, base=base, device=device)
     screen.result("evaluate", _document(result), lambda console: _draw(console, result))
 
 

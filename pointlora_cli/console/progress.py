@@ -7,7 +7,9 @@ from types import TracebackType
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from typing_extensions import Self
 
+from pointlora_cli.console.data_progress import DataBar
 from pointlora_cli.console.screen import Screen
+from pointlora_cli.datasets.progress import DataProgress
 from pointlora_cli.training.events import EpochDone, Event, Notice, StepDone, TrainingStarted
 
 
@@ -23,6 +25,7 @@ class TrainingProgress:
         self._steps = 0
         self._accuracy: float | None = None
         self._rate = 0.0
+        self._data = DataBar(screen)
         self._bar = Progress(
             TextColumn("epoch {task.fields[epoch]}/{task.fields[epochs]}"),
             BarColumn(bar_width=16),
@@ -33,15 +36,14 @@ class TrainingProgress:
         )
 
     def __enter__(self) -> Self:
-        """Start the live display, where there is one."""
-        if self._live:
-            self._bar.start()
+        """The live display starts with the training."""
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Take the live display down, also after an error."""
+        self._data.close()
         if self._live:
             self._bar.stop()
 
@@ -50,8 +52,13 @@ class TrainingProgress:
         match event:
             case Notice(message):
                 self._screen.note(message)
+            case DataProgress():
+                self._data.show(event)
             case TrainingStarted(epochs, steps_per_epoch, _):
                 self._epochs, self._steps = epochs, steps_per_epoch
+                self._data.close()
+                if self._live:
+                    self._bar.start()
                 self._task = self._bar.add_task(
                     "train", total=epochs * steps_per_epoch, epoch=1, epochs=epochs, status=""
                 )

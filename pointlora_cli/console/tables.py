@@ -11,6 +11,7 @@ from rich.measure import Measurement
 from rich.table import Table
 
 from pointlora_cli.console.wording import literal
+from pointlora_cli.datasets.base import SPARE
 from pointlora_cli.training.metrics import Metrics
 
 _WORST = 10  # confusions listed where the whole matrix is too wide
@@ -43,6 +44,8 @@ def class_table(classes: Sequence[str], metrics: Metrics) -> Table:
     table = plain_table("class", *right, right=right, title="By class")
     rows = zip(classes, metrics.class_counts, metrics.class_accuracy, metrics.class_precision, strict=True)
     for name, count, recall, precision in rows:
+        if name.startswith(SPARE) and not count and math.isnan(precision):
+            continue
         table.add_row(literal(name), f"{count:,}", percent(recall), percent(precision))
     return table
 

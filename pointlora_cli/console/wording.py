@@ -16,3 +16,13 @@ def literal(text: object) -> str:
             for char in str(text)
         )
     )
+
+
+def file_size(size: int) -> str:
+    """A size in bytes, as people write it: "1.7 GB"."""
+    value, unit = float(size), "B"
+    for larger in ("kB", "MB", "GB", "TB"):
+        if value < 999.5:
+            break
+        value, unit = value / 1000, larger
+    return f"{value:.0f} {unit}" if unit == "B" or value >= 99.5 else f"{value:.1f} {unit}"

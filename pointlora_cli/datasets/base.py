@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
+
+SPARE: Final = "spare-"
+"""How the names of outputs begin that a head has and no class uses."""
 
 
 @dataclass(frozen=True)

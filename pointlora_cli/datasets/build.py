@@ -3,18 +3,30 @@
 from __future__ import annotations
 
 from pointlora_cli.datasets.base import ClassificationData, LabelledClouds
+from pointlora_cli.datasets.fewshot import fewshot_classes, load_fewshot, require_fewshot
 from pointlora_cli.datasets.folder import list_folder_classes, load_folder
+from pointlora_cli.datasets.modelnet40 import CLASSES as MODELNET40_CLASSES
+from pointlora_cli.datasets.modelnet40 import load_modelnet40, require_modelnet40
+from pointlora_cli.datasets.progress import DataListener, unheard
 from pointlora_cli.datasets.scanobjectnn import CLASSES as SCANOBJECTNN_CLASSES
 from pointlora_cli.datasets.scanobjectnn import load_scanobjectnn, require_files
 from pointlora_cli.datasets.shapes.generator import SHAPE_CLASSES, ShapeOptions, generate_shapes
-from pointlora_cli.specs.data import AnyData, FolderData, ScanObjectNNData, ShapesData
+from pointlora_cli.specs.data import (
+    AnyData,
+    FewShotData,
+    FolderData,
+    ModelNet40Data,
+    ScanObjectNNData,
+    ShapesData,
+)
 
 
-def load_data(spec: AnyData) -> ClassificationData:
-    """Read or generate the data set of a run.
+def load_data(spec: AnyData, listen: DataListener = unheard) -> ClassificationData:
+    """Read or generate the data set of a run; `listen` hears of what takes long and is kept for the next time.
 
     Raises:
         DataError: files are missing or not what they should be.
+        IntegrityError: a file asks for objects that could run code.
     """
     match spec:
         case ShapesData():
@@ -23,6 +35,10 @@ def load_data(spec: AnyData) -> ClassificationData:
             return load_folder(spec)
         case ScanObjectNNData():
             return load_scanobjectnn(spec)
+        case ModelNet40Data():
+            return load_modelnet40(spec, listen)
+        case FewShotData():
+            return load_fewshot(spec, listen)
 
 
 def _generate(spec: ShapesData) -> ClassificationData:
@@ -52,6 +68,21 @@ def class_names(spec: AnyData) -> tuple[str, ...]:
             return list_folder_classes(spec)
         case ScanObjectNNData():
             return SCANOBJECTNN_CLASSES
+        case ModelNet40Data():
+            return MODELNET40_CLASSES
+        case FewShotData():
+            return fewshot_classes(spec)
+
+
+def class_count(spec: AnyData) -> int:
+    """The outputs that a classifier of this data set has.
+
+    Raises:
+        DataError: a folder is missing or laid out otherwise.
+    """
+    if isinstance(spec, FewShotData):
+        return spec.outputs or spec.way
+    return len(class_names(spec))
 
 
 def check_data(spec: AnyData) -> None:
@@ -67,3 +98,7 @@ def check_data(spec: AnyData) -> None:
             list_folder_classes(spec)
         case ScanObjectNNData():
             require_files(spec)
+        case ModelNet40Data():
+            require_modelnet40(spec)
+        case FewShotData():
+            require_fewshot(spec)

@@ -5,13 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
+from pointlora_cli.catalog.cache import cached_folder
+from pointlora_cli.catalog.settings import current_settings
 from pointlora_cli.datasets.base import ClassificationData, LabelledClouds
+from pointlora_cli.datasets.thinning import thin
 from pointlora_cli.errors import DataError
-from pointlora_cli.ops.gathering import gather
-from pointlora_cli.ops.sampling import NEAR_ORIGIN, farthest_point_sampling
+from pointlora_cli.ops.pruned_sampling import NEAR_ORIGIN
 from pointlora_cli.specs.data import ScanObjectNNData
 
 CLASSES = (
@@ -43,29 +44,35 @@ _FILES = {
 }
 
 _REMEDY = (
-    "Accept the terms at https://hkust-vgd.github.io/scanobjectnn/ to get the h5_files archive, unpack it, and "
-    "set data.root to the folder that holds main_split/ (--set data.root=PATH)."
+    "Accept the terms at https://hkust-vgd.github.io/scanobjectnn/ and run: pointlora download scanobjectnn "
+    "(it says how to go on); or give the folder that holds main_split/ with --set data.root=PATH."
 )
 
 
-def files(spec: ScanObjectNNData) -> tuple[Path, Path]:
-    """The training and the test file."""
-    root = Path(spec.root).expanduser()
+def files(root: Path, spec: ScanObjectNNData) -> tuple[Path, Path]:
+    """The training and the test file of the spec's variant."""
     pattern = _FILES[spec.variant]
     return root / pattern.format(split="training"), root / pattern.format(split="test")
 
 
-def require_files(spec: ScanObjectNNData) -> None:
-    """Raise unless both files are there.
+def require_files(spec: ScanObjectNNData) -> tuple[Path, Path]:
+    """The training and the test file, where both are there.
 
     Raises:
         DataError: which are missing, and how to get them.
     """
-    missing = [str(path) for path in files(spec) if not path.is_file()]
+    name = f"ScanObjectNN ({spec.variant})"
+    if spec.root is None:
+        root = cached_folder("scanobjectnn", current_settings())
+        if root is None:
+            raise DataError(f"{name} is not downloaded", remedy=_REMEDY)
+    else:
+        root = Path(spec.root).expanduser()
+    both = files(root, spec)
+    missing = [str(path) for path in both if not path.is_file()]
     if missing:
-        raise DataError(
-            f"ScanObjectNN ({spec.variant}) is not there: missing {' and '.join(missing)}", remedy=_REMEDY
-        )
+        raise DataError(f"{name} is not there: missing {' and '.join(missing)}", remedy=_REMEDY)
+    return both
 
 
 def load_scanobjectnn(spec: ScanObjectNNData) -> ClassificationData:
@@ -74,8 +81,7 @@ def load_scanobjectnn(spec: ScanObjectNNData) -> ClassificationData:
     Raises:
         DataError: a file is missing, or does not hold what was published.
     """
-    require_files(spec)
-    train, test = (_read(path, spec) for path in files(spec))
+    train, test = (_read(path, spec) for path in require_files(spec))
     return ClassificationData(CLASSES, train, test)
 
 
@@ -110,7 +116,7 @@ def _read(path: Path, spec: ScanObjectNNData) -> LabelledClouds:
     if spec.replace_near_origin:
         points = _without_near_origin(points)
     if spec.points < STORED_POINTS:
-        points = _thin(points, spec.points)
+        points = thin(points, spec.points)
     return LabelledClouds(points, labels.astype(np.int64))
 
 
@@ -125,11 +131,3 @@ def _without_near_origin(points: NDArray[np.float32]) -> NDArray[np.float32]:
     substitutes = points[np.arange(len(points)), lowest]
     near[:, 0] = False
     return np.where(near[:, :, None], substitutes[:, None], points)
-
-
-def _thin(points: NDArray[np.float32], count: int) -> NDArray[np.float32]:
-    """The farthest `count` of the stored points, as the official evaluation takes them."""
-    thinned = []
-    for batch in torch.split(torch.from_numpy(points), 256):
-        thinned.append(gather(batch, farthest_point_sampling(batch, count)).numpy())
-    return np.concatenate(thinned)

@@ -9,14 +9,15 @@ from pathlib import Path
 
 from torch import Tensor
 
-from pointlora_cli.errors import DataError, UsageError
+from pointlora_cli.catalog.cache import Cache
+from pointlora_cli.catalog.loading import load_catalog, resolve
+from pointlora_cli.catalog.settings import current_settings
+from pointlora_cli.errors import DataError, IntegrityError
 from pointlora_cli.files import file_sha256
 from pointlora_cli.models.checkpoint_file import read_checkpoint
 from pointlora_cli.models.classifier import Classifier
 from pointlora_cli.models.official import load_official_backbone
 from pointlora_cli.specs.backbone import BackboneSpec
-
-POINT_MAE_URL = "https://github.com/Pang-Yatian/Point-MAE/releases/download/main/pretrain.pth"
 
 
 @dataclass(frozen=True)
@@ -31,45 +32,64 @@ class BaseWeights:
 
 
 def require_weights(spec: BackboneSpec) -> Path:
-    """The checkpoint that a spec with `init: checkpoint` names.
+    """The checkpoint of a spec with `init: checkpoint`: the file it names, or one that was downloaded.
 
     Raises:
-        UsageError: it names none.
-        DataError: there is no such file.
+        DataError: it is not there.
+        UsageError: the user's own catalogue is broken, or has no such file.
     """
-    remedy = (
-        f"Fetch a Point-MAE checkpoint, e.g. {POINT_MAE_URL}, and give it with --set backbone.weights=PATH"
-    )
-    if spec.weights is None:
-        raise UsageError(
-            "pre-trained weights are not given: backbone.weights is not set",
-            remedy=f"{remedy}; or start from random weights with --set backbone.init=random.",
+    return _find_weights(spec)[0]
+
+
+def _find_weights(spec: BackboneSpec) -> tuple[Path, str | None]:
+    """The checkpoint, and the SHA-256 that it had when it was downloaded."""
+    if spec.weights is not None and (given := Path(spec.weights).expanduser()).is_file():
+        return given, None
+    settings = current_settings()
+    catalog = load_catalog(settings)
+    reference = spec.weights or spec.name
+    if reference.partition("/")[0] not in catalog:
+        kind = "a folder, not a file" if given.is_dir() else "no such file"
+        raise DataError(
+            f"pre-trained weights {given}: {kind}",
+            remedy=f"Check backbone.weights, or leave it out and run: pointlora download {spec.name}",
         )
-    path = Path(spec.weights).expanduser()
-    if not path.is_file():
-        kind = "a folder, not a file" if path.is_dir() else "no such file"
-        raise DataError(f"pre-trained weights {path}: {kind}", remedy=f"{remedy}.")
-    return path
+    entry, files = resolve(catalog, reference)
+    cache = Cache(settings.home)
+    record = cache.record(entry, files[0])
+    if record is None or not cache.is_cached(entry, files[0]):
+        raise DataError(
+            f"the pre-trained weights {reference} are not downloaded",
+            remedy=f"Run: pointlora download {reference} (or give a file with --set backbone.weights=PATH, or "
+            "start from random weights with --set backbone.init=random).",
+        )
+    return cache.path(entry, files[0]), record.sha256
 
 
 def load_base(model: Classifier, spec: BackboneSpec, seed: int) -> BaseWeights:
     """Put the base weights of `spec` into an initialised model and say what they are.
 
     Raises:
-        UsageError: the spec wants a checkpoint and names none.
-        DataError: the checkpoint is missing, unsafe or of another shape.
+        DataError: the checkpoint is missing or of another shape.
+        IntegrityError: it asks for objects that could run code, or was changed since it was downloaded.
     """
     if spec.init == "random":
         names = frozenset(model.backbone.state_dict(prefix="backbone."))
         return BaseWeights(
             f"random weights of seed {seed}", "random", None, _digest(model.state_dict(), names), names
         )
-    path = require_weights(spec)
+    path, recorded = _find_weights(spec)
+    sha256 = file_sha256(path)
+    if recorded not in (None, sha256):
+        raise IntegrityError(
+            f"{path}: it was changed after it was downloaded: its SHA-256 is {sha256}, it was {recorded}",
+            remedy=f"Run: pointlora download {spec.weights or spec.name} --remove, and download it again.",
+        )
     layout, names_found = load_official_backbone(model, read_checkpoint(path), str(path))
     return BaseWeights(
         str(path),
         layout,
-        file_sha256(path),
+        sha256,
         _digest(model.state_dict(), names_found),
         frozenset(names_found),
     )

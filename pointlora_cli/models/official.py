@@ -48,7 +48,14 @@ LAYOUTS = (
         spare=("mask_token", "decoder_pos_embed.", "MAE_decoder.", "increase_dim."),
     ),
     Layout("fine-tuning", missing=frozenset(), spare=("cls_head_finetune.",)),
+    Layout(
+        "segmentation",
+        missing=frozenset({"cls_token", "cls_pos"}),
+        spare=("label_conv.", "propagation_0.", "convs1.", "bns1.", "convs2.", "bns2.", "convs3."),
+    ),
 )
+_SPARE = tuple(name for layout in LAYOUTS for name in layout.spare)
+_NAMED = 10  # names listed in one message
 
 
 def official_names(model: Classifier) -> dict[str, str]:
@@ -103,10 +110,11 @@ def load_official_backbone(
             _copy(model, found, weights, source)
             return layout.name, set(found)
     missing -= LAYOUTS[0].missing
-    spare = {name for name in spare if not name.startswith(LAYOUTS[0].spare + LAYOUTS[1].spare)}
+    spare = {name for name in spare if not name.startswith(_SPARE)}
     raise DataError(
         f"{source}: not a Point-MAE checkpoint that fits this backbone: {_difference(missing, spare)}",
-        remedy="Give a published Point-MAE file, or set backbone.depth and backbone.width to the file's.",
+        remedy="Give a published Point-MAE file (pointlora download point-mae), or set backbone.depth and "
+        "backbone.width to the file's.",
     )
 
 
@@ -150,7 +158,7 @@ def _copy(
 
 def _difference(missing: set[str], spare: set[str]) -> str:
     parts = [
-        f"{len(names)} {kind} ({', '.join(sorted(names)[:3])}{', …' if len(names) > 3 else ''})"
+        f"{len(names)} {kind} ({', '.join(sorted(names)[:_NAMED])}{', …' if len(names) > _NAMED else ''})"
         for kind, names in (("missing", missing), ("unknown", spare))
         if names
     ]

@@ -6,39 +6,78 @@ import torch
 from torch import Tensor
 
 from pointlora_cli.ops.checks import require_clouds, require_count
+from pointlora_cli.ops.pruned_sampling import NEAR_ORIGIN, UNREACHED, pruned_farthest_points
 
-NEAR_ORIGIN = 1e-3
-"""Squared norm up to which the official CUDA kernel never chooses a point."""
+__all__ = ["NEAR_ORIGIN", "farthest_point_sampling"]
+
+_LARGE_CLOUD = 2048  # points from which pruning pays for a batch too,
+_LARGE_TASK = 2**19  # with at least this many points × picks
+_SHARED_WORK = 2**15  # elements from which torch divides an operation among its threads
 
 
-def farthest_point_sampling(points: Tensor, count: int, *, skip_near_origin: bool = False) -> Tensor:
+def farthest_point_sampling(
+    points: Tensor, count: int, *, first: Tensor | None = None, skip_near_origin: bool = False
+) -> Tensor:
     """Choose points greedily, each the farthest from all chosen before it.
 
-    Starts at index 0; ties go to the lowest index. The order is greedy, so the first `m` indices of
-    a sampling are the sampling of `m` points: one call serves every scale. When only copies of
-    chosen points are left, the lowest index repeats.
+    Ties go to the lowest index. The order is greedy, so the first `m` indices of a sampling are the
+    sampling of `m` points: one call serves every scale. When only copies of chosen points are left, the
+    lowest index repeats.
 
     Args:
         points: (B, N, 3) coordinates.
         count: how many indices to choose, 1 <= count <= N.
-        skip_near_origin: leave out points with squared norm <= 1e-3 (index 0 excepted), as the
+        first: (B,) int64, the index that each cloud starts from; None: 0.
+        skip_near_origin: leave out points with squared norm <= 1e-3 (the first excepted), as the
             kernel of Pointnet2_PyTorch does, which the official implementations use.
 
     Returns:
         (B, count) int64 indices.
 
     Raises:
-        ValueError: `points` has another shape, or `count` is out of range.
+        ValueError: `points` or `first` has another shape, or `count` or `first` is out of range.
     """
     require_clouds(points)
     require_count(count, points.shape[1], "count")
-    x, y, z = points.detach().unbind(-1)  # (B, N) each: three flat planes are faster than one (B, N, 3)
-    nearest = torch.full_like(x, 1e10)  # squared distance to the chosen set
+    if first is None:
+        first = torch.zeros(points.shape[0], dtype=torch.int64, device=points.device)
+    else:
+        _require_first(first, points)
+    points = points.detach()
+    if _prunes_faster(points, count) and bool(points.isfinite().all()):
+        chosen = torch.empty(points.shape[0], count, dtype=torch.int64)
+        for cloud, start, indices in zip(points.numpy(), first.tolist(), chosen.numpy(), strict=True):
+            indices[:] = pruned_farthest_points(cloud, count, first=start, skip_near_origin=skip_near_origin)
+        return chosen
+    return _by_full_passes(points, count, first, skip_near_origin)
+
+
+def _require_first(first: Tensor, points: Tensor) -> None:
+    if first.shape != points.shape[:1] or first.dtype != torch.int64:
+        raise ValueError(f"first must be int64 ({points.shape[0]},), got {first.dtype} {tuple(first.shape)}")
+    is_on_host = first.device.type == "cpu"  # elsewhere, looking at it would halt the device
+    if is_on_host and first.numel() and not 0 <= int(first.min()) <= int(first.max()) < points.shape[1]:
+        raise ValueError(f"first must be 0 to {points.shape[1] - 1}")
+
+
+def _prunes_faster(points: Tensor, count: int) -> bool:
+    """Whether the pruned sampler is quicker, cloud by cloud; the results are the same."""
+    if points.device.type != "cpu" or points.dtype != torch.float32 or torch.compiler.is_compiling():
+        return False
+    batch, size, _ = points.shape
+    is_large = size >= _LARGE_CLOUD and size * count >= _LARGE_TASK
+    return batch == 1 or (is_large and (batch * size <= _SHARED_WORK or torch.get_num_threads() <= 2))
+
+
+def _by_full_passes(points: Tensor, count: int, first: Tensor, skip_near_origin: bool) -> Tensor:
+    """A pass over all points of all clouds for each pick."""
+    x, y, z = points.unbind(-1)  # (B, N) each: three flat planes are faster than one (B, N, 3)
+    nearest = torch.full_like(x, UNREACHED)  # squared distance to the chosen set
     if skip_near_origin:
         # A negative distance never wins and never grows, so these points are never chosen.
         nearest = torch.where(x * x + y * y + z * z <= NEAR_ORIGIN, -1.0, nearest)
-    chosen = torch.zeros(points.shape[0], count, dtype=torch.int64, device=points.device)
-    last = chosen[:, :1]  # (B, 1)
+    last = first[:, None]  # (B, 1)
+    chosen = last.repeat(1, count)
     for step in range(1, count):
         dx, dy, dz = x - x.gather(1, last), y - y.gather(1, last), z - z.gather(1, last)
         nearest = torch.minimum(nearest, dx * dx + dy * dy + dz * dz)

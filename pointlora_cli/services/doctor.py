@@ -6,6 +6,7 @@ import importlib.metadata
 import importlib.util
 import os
 import platform
+import shutil
 import sys
 from dataclasses import dataclass
 from typing import Literal
@@ -26,18 +27,30 @@ class Check:
     required: bool = True
 
 
-_REQUIRED = ("torch", "numpy", "typer", "rich", "pydantic", "h5py", "safetensors", "PyYAML")
+_REQUIRED = (
+    "torch",
+    "numpy",
+    "typer",
+    "rich",
+    "pydantic",
+    "h5py",
+    "safetensors",
+    "PyYAML",
+    "requests",
+    "platformdirs",
+    "filelock",
+)
 
 
 def examine() -> list[Check]:
-    """Look at the interpreter, the packages, the devices and the presets."""
+    """Look at the interpreter, the packages, the devices, the presets and the download cache."""
     checks = [
         Check("pointlora", "ok", __version__),
         Check("python", "ok", f"{platform.python_version()} on {platform.platform(terse=True)}"),
         Check("processor", "ok", f"{os.cpu_count()} cores, {platform.machine()}"),
     ]
     checks += [_package(name) for name in _REQUIRED]
-    return [*checks, _open3d(), _las(), *_torch(), _presets()]
+    return [*checks, _open3d(), _las(), *_torch(), _presets(), _cache()]
 
 
 def _version(name: str) -> str | None:
@@ -119,3 +132,19 @@ def _presets() -> Check:
             f"Reinstall: pip install --force-reinstall pointlora ({sys.prefix})",
         )
     return Check("presets", "ok", names)
+
+
+def _cache() -> Check:
+    from pointlora_cli.catalog.settings import current_settings
+
+    settings = current_settings()
+    there = settings.home
+    while not there.exists() and there != there.parent:
+        there = there.parent
+    found = f"{settings.home}, {shutil.disk_usage(there).free / 1e9:,.0f} GB free"
+    found += ", offline" if settings.offline else ""
+    found += f", mirrors {' '.join(settings.mirrors)}" if settings.mirrors else ""
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        remedy = "Set POINTLORA_HOME to a folder that you may write to; what is there already can be read."
+        return Check("downloads", "broken", f"{found}, not writable", remedy, required=False)
+    return Check("downloads", "ok", found)

@@ -70,7 +70,7 @@ def _clouds(trained: TrainedModel, root: Path | None, listen: Listener) -> tuple
                 )
             )
     else:
-        own = load_data(record.spec.data)
+        own = load_data(record.spec.data, listen)
         if own.classes != record.classes:
             raise DataError(
                 f"the data set now holds other classes than the model was trained on: {', '.join(own.classes)} "

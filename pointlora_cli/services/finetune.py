@@ -18,6 +18,7 @@ from pointlora_cli.specs.run import RunSpec
 from pointlora_cli.training.adapter_file import apply_adapter, read_adapter, save_adapter
 from pointlora_cli.training.augmentation import Augmentation
 from pointlora_cli.training.devices import memory_guard
+from pointlora_cli.training.drawing import PointDrawing
 from pointlora_cli.training.events import EpochDone, Event, Listener, Notice
 from pointlora_cli.training.loop import batch_sizes, evaluate, train, training_step
 from pointlora_cli.training.metrics import Metrics
@@ -151,13 +152,14 @@ def _rehearse(prepared: Prepared) -> Rehearsal:
     sizes = batch_sizes(len(prepared.train), spec.train.batch_size, drop_last=spec.train.drop_last)
     torch.manual_seed(spec.train.seed)
     optimizer = build_optimizer(model, spec.optimizer)
-    augment = Augmentation(spec.augmentation, torch.Generator(device).manual_seed(spec.train.seed))
+    changes = torch.Generator(device).manual_seed(spec.train.seed + 1)
+    draw, augment = PointDrawing(spec.data, changes), Augmentation(spec.augmentation, changes)
     model.train()
     began = time.monotonic()
     points = torch.from_numpy(prepared.train.points[: sizes[0]]).to(device)
     labels = torch.from_numpy(prepared.train.labels[: sizes[0]]).to(device)
     output = training_step(
-        model, augment(points), labels, dtype=prepared.dtype, label_smoothing=spec.train.label_smoothing
+        model, augment(draw(points)), labels, dtype=prepared.dtype, label_smoothing=spec.train.label_smoothing
     )
     optimizer.step()
     loss = output.loss.item() / sizes[0]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from pointlora_cli.datasets.build import class_names
+from pointlora_cli.datasets.build import class_count
 from pointlora_cli.errors import DataError
 from pointlora_cli.models.build import build_classifier
 from pointlora_cli.models.counting import (
@@ -45,7 +45,7 @@ def inspect(spec: RunSpec, classes: int | None = None) -> Inspection:
     """
     if classes is None:
         try:
-            classes = len(class_names(spec.data))
+            classes = class_count(spec.data)
         except DataError as error:
             remedy = f"{error.remedy or ''} Or give the number of classes with --classes N.".strip()
             raise DataError(error.message, remedy) from error

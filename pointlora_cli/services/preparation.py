@@ -11,6 +11,7 @@ import torch
 from pointlora_cli.datasets.base import ClassificationData, LabelledClouds
 from pointlora_cli.datasets.build import check_data, load_data
 from pointlora_cli.datasets.splits import stratified_split
+from pointlora_cli.datasets.thinning import thin
 from pointlora_cli.errors import DataError, PointLoRAError, combined
 from pointlora_cli.models.base_weights import BaseWeights, load_base, require_weights
 from pointlora_cli.models.build import build_initialized_classifier
@@ -63,7 +64,7 @@ def prepare(spec: RunSpec, listen: Listener) -> Prepared:
         raise combined(problems, f"the run cannot start; {len(problems)} things are missing or wrong:")
     device = resolve_device(spec.train.device)
     dtype = resolve_precision(spec.train.precision, device)
-    data = load_data(spec.data)
+    data = load_data(spec.data, listen)
     for notice in data.notices:
         listen(Notice(notice))
     train, evaluated = _splits(spec, data)
@@ -87,9 +88,17 @@ def _splits(spec: RunSpec, data: ClassificationData) -> tuple[LabelledClouds, La
                 remedy="Use train.selection=last.",
             )
         rest, held_out = stratified_split(train.labels, spec.train.val_fraction, spec.train.seed)
-        train, evaluated = train.subset(rest), train.subset(held_out)
+        train, evaluated = train.subset(rest), _as_tested(spec, train.subset(held_out))
     if len(evaluated) == 0:
         raise DataError("no cloud is left to evaluate on", remedy="Add clouds: each class needs at least 2.")
     if len(train) < 2:
         raise DataError(f"{len(train)} training clouds: batch norm needs at least 2")
     return train, evaluated
+
+
+def _as_tested(spec: RunSpec, clouds: LabelledClouds) -> LabelledClouds:
+    """Training clouds, which may be stored with more points, with the points that test clouds have."""
+    if clouds.points.shape[1] == spec.data.points:
+        return clouds
+    points = thin(clouds.points, spec.data.points, skip_near_origin=spec.data.skips_near_origin)
+    return LabelledClouds(points, clouds.labels)

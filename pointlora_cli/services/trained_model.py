@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from pointlora_cli.errors import DataError
-from pointlora_cli.models.base_weights import load_base
+from pointlora_cli.models.base_weights import load_base, require_weights
 from pointlora_cli.models.build import build_classifier, build_initialized_classifier
 from pointlora_cli.models.classifier import Classifier
 from pointlora_cli.specs.run import RunSpec
@@ -44,12 +44,14 @@ def load_trained_model(folder: Path, *, base: Path | None = None, device: str | 
     if base is not None:
         backbone = spec.backbone.model_copy(update={"init": "checkpoint", "weights": str(base)})
         spec = spec.model_copy(update={"backbone": backbone})
-    weights = Path(spec.backbone.weights or "").expanduser()
-    if spec.backbone.init == "checkpoint" and not weights.is_file():
-        raise DataError(
-            f"the base of the adapter in {folder} is not there: {weights}",
-            remedy="Say where it is with --base PATH.",
-        )
+    if spec.backbone.init == "checkpoint":
+        try:
+            require_weights(spec.backbone)
+        except DataError as error:
+            raise DataError(
+                f"the base of the adapter in {folder} is not there: {error.message}",
+                remedy=f"{error.remedy} Or say where it is with --base PATH.",
+            ) from error
     target = resolve_device(device or _device_here(spec))
     dtype = resolve_precision(spec.train.precision, target)
     with torch.device("meta"):  # a record can claim any size; its tensors cannot

@@ -32,7 +32,9 @@ class BackboneSpec(Spec):
         description="Start from a pre-trained checkpoint, or from seeded random weights.",
     )
     weights: str | None = Field(
-        default=None, description="The checkpoint file; needed where init is checkpoint."
+        default=None,
+        description="A checkpoint file, or a downloaded one by its name in the catalogue, as "
+        "point-mae/scan_hardest; null: the backbone's published pre-training.",
     )
     width: int = Field(default=384, ge=8, le=4096, description="Channels of a token.")
     depth: int = Field(default=12, ge=1, le=64, description="Transformer blocks.")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
+from typing_extensions import Self
 
 from pointlora_cli.specs.base import Spec
 
@@ -19,6 +20,16 @@ class DataSpec(Spec):
         default="unit-sphere",
         description="none: as stored; center: mean at the origin; unit-sphere: centred, largest norm 1.",
     )
+
+    @property
+    def drawn_from(self) -> int:
+        """The farthest points of which a training step draws `points` at random."""
+        return self.points
+
+    @property
+    def skips_near_origin(self) -> bool:
+        """Whether sampling leaves out points near the origin."""
+        return False
 
 
 class ShapesData(DataSpec):
@@ -54,10 +65,13 @@ class FolderData(DataSpec):
 
 
 class ScanObjectNNData(DataSpec):
-    """ScanObjectNN, read from its published HDF5 files."""
+    """ScanObjectNN (ICCV 2019), read from its published HDF5 files."""
 
     source: Literal["scanobjectnn"] = "scanobjectnn"
-    root: str = Field(default="data/ScanObjectNN", description="The folder that holds main_split/.")
+    root: str | None = Field(
+        default=None,
+        description="The folder that holds main_split/; null: what `pointlora download` fetched.",
+    )
     variant: Literal["obj-bg", "obj-only", "pb-t50-rs"] = Field(
         default="pb-t50-rs", description="Objects with background, objects only, or the hardest variant."
     )
@@ -70,4 +84,121 @@ class ScanObjectNNData(DataSpec):
     )
 
 
-AnyData = Annotated[ShapesData | FolderData | ScanObjectNNData, Field(discriminator="source")]
+class _ModelNetSpec(DataSpec):
+    """What ModelNet40 and its few-shot episodes have in common: 8,192 stored points of each shape."""
+
+    points: int = Field(default=1024, ge=8, le=8192, description="Points of a cloud, of the 8,192 stored.")
+    normalize: Literal["unit-sphere"] = Field(
+        default="unit-sphere", description="Centred, largest norm 1: the published protocol."
+    )
+    candidates: int | None = Field(
+        default=None,
+        ge=8,
+        le=8192,
+        description="A training step takes this many farthest points and draws data.points of them at random; "
+        "null: as published, 1,200 for 1,024 points, 2,400 for 2,048, 4,800 for 4,096, else all.",
+    )
+    skip_near_origin: bool = Field(
+        default=False,
+        description="Never take a point with squared norm <= 1e-3, as the official CUDA sampler does.",
+    )
+
+    @property
+    def skips_near_origin(self) -> bool:
+        """As the option says."""
+        return self.skip_near_origin
+
+    @property
+    def drawn_from(self) -> int:
+        """As the option says, else as published."""
+        return self.candidates or _CANDIDATES.get(self.points, 8192)
+
+    @model_validator(mode="after")
+    def _candidates_fit(self) -> Self:
+        if self.drawn_from < self.points:
+            raise ValueError(f"candidates ({self.drawn_from}) is less than points ({self.points})")
+        return self
+
+
+_CANDIDATES = {1024: 1200, 2048: 2400, 4096: 4800}
+
+
+class ModelNet40Data(_ModelNetSpec):
+    """ModelNet40: the processed files of 8,192 points, or the raw tree of 10,000, converted once."""
+
+    source: Literal["modelnet40"] = "modelnet40"
+    root: str | None = Field(
+        default=None,
+        description="The folder that holds modelnet40_{train,test}_8192pts_fps.dat or "
+        "modelnet40_normal_resampled/; null: what `pointlora download` fetched.",
+    )
+    files: Literal["auto", "processed", "raw"] = Field(
+        default="auto",
+        description="Which of the two to read; auto: the processed files where they are there.",
+    )
+
+
+class FewShotData(_ModelNetSpec):
+    """One few-shot episode of ModelNet40: `way` classes, `shot` training clouds of each, 20 test clouds."""
+
+    source: Literal["modelnet40-fewshot"] = "modelnet40-fewshot"
+    episodes: Literal["published", "generated"] = Field(
+        default="published",
+        description="published: the field's files; generated: drawn from ModelNet40 by data.episode_seed.",
+    )
+    root: str | None = Field(
+        default=None,
+        description="published: the folder that holds 5way_10shot/ and so on; generated: that of ModelNet40; "
+        "null: what `pointlora download` fetched.",
+    )
+    way: int = Field(default=5, ge=2, le=40, description="Classes; the published files have 5 and 10.")
+    shot: int = Field(
+        default=10, ge=1, le=60, description="Training clouds of a class; the published files have 10 and 20."
+    )
+    fold: int = Field(default=0, ge=0, le=9999, description="Which episode; the published files have 0 to 9.")
+    episode_seed: int = Field(default=0, ge=0, lt=2**32, description="Seed of generated episodes.")
+    outputs: int | None = Field(
+        default=None,
+        ge=2,
+        le=1000,
+        description="Outputs of the head, at least `way`; null: `way`. The released code keeps ModelNet40's 40.",
+    )
+
+    @model_validator(mode="after")
+    def _episode_fits(self) -> Self:
+        if self.outputs is not None and self.outputs < self.way:
+            raise ValueError(f"outputs ({self.outputs}) is less than way ({self.way})")
+        if self.episodes == "published" and (
+            self.way not in (5, 10) or self.shot not in (10, 20) or self.fold > 9
+        ):
+            raise ValueError(
+                f"there are no published episodes of way {self.way}, shot {self.shot}, fold {self.fold}: they have "
+                "way 5 or 10, shot 10 or 20, fold 0 to 9; set episodes to 'generated' for others"
+            )
+        return self
+
+
+class ShapeNetPartData(DataSpec):
+    """ShapeNetPart: clouds of 16 categories whose points carry one of 50 part labels."""
+
+    source: Literal["shapenetpart"] = "shapenetpart"
+    root: str | None = Field(
+        default=None,
+        description="The folder that holds synsetoffset2category.txt; null: what `pointlora download` fetched.",
+    )
+    points: int = Field(default=2048, ge=8, le=65536, description="Points of a cloud as the model sees it.")
+    normalize: Literal["unit-sphere"] = Field(
+        default="unit-sphere",
+        description="Centred and scaled by all points of the file: the published protocol.",
+    )
+    test_sampling: Literal["fixed", "with-replacement"] = Field(
+        default="fixed",
+        description="fixed: the same points in each evaluation; with-replacement: drawn anew from data.test_seed, "
+        "as published.",
+    )
+    test_seed: int = Field(default=0, ge=0, lt=2**32, description="Seed of drawing with replacement.")
+
+
+AnyData = Annotated[
+    ShapesData | FolderData | ScanObjectNNData | ModelNet40Data | FewShotData, Field(discriminator="source")
+]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from pointlora_cli.datasets.progress import DataProgress
 from pointlora_cli.training.metrics import Metrics
 
 
@@ -47,5 +48,5 @@ class EpochDone:
     kept: bool  # this epoch's weights are now the run's result
 
 
-Event = Notice | TrainingStarted | StepDone | EpochDone
+Event = Notice | DataProgress | TrainingStarted | StepDone | EpochDone
 Listener = Callable[[Event], None]

@@ -20,6 +20,7 @@ from pointlora_cli.models.classifier import Classifier
 from pointlora_cli.specs.run import RunSpec
 from pointlora_cli.training.augmentation import Augmentation
 from pointlora_cli.training.devices import autocast
+from pointlora_cli.training.drawing import PointDrawing
 from pointlora_cli.training.events import EpochDone, Listener, StepDone, TrainingStarted
 from pointlora_cli.training.metrics import Metrics
 from pointlora_cli.training.optimizer import build_optimizer
@@ -41,9 +42,10 @@ class _Training:
 
     model: Classifier
     spec: RunSpec
-    points: Tensor  # (n, P, 3), on the device
+    points: Tensor  # (n, S, 3), on the device; S >= P stored points
     labels: Tensor  # (n,)
     sizes: list[int]  # of an epoch's batches
+    draw: PointDrawing
     augment: Augmentation
     optimizer: torch.optim.Optimizer
     device: torch.device
@@ -76,13 +78,15 @@ def train(
     options = spec.train
     torch.manual_seed(options.seed)  # dropout and drop path draw from the default generator
     order = torch.Generator().manual_seed(options.seed)
+    changes = torch.Generator(device).manual_seed(options.seed + 1)
     training = _Training(
         model=model,
         spec=spec,
         points=torch.from_numpy(clouds.points).to(device),
         labels=torch.from_numpy(clouds.labels).to(device),
         sizes=batch_sizes(len(clouds), options.batch_size, drop_last=options.drop_last),
-        augment=Augmentation(spec.augmentation, torch.Generator(device).manual_seed(options.seed + 1)),
+        draw=PointDrawing(spec.data, changes),
+        augment=Augmentation(spec.augmentation, changes),
         optimizer=build_optimizer(model, spec.optimizer),
         device=device,
         dtype=dtype,
@@ -123,7 +127,7 @@ def _train_epoch(training: _Training, epoch: int, indices: Tensor) -> tuple[floa
     began = told = time.monotonic()
     for step, size in enumerate(training.sizes, start=1):
         batch = indices[seen : seen + size]
-        points, labels = training.augment(training.points[batch]), training.labels[batch]
+        points, labels = training.augment(training.draw(training.points[batch])), training.labels[batch]
         training.optimizer.zero_grad(set_to_none=True)
         output = training_step(
             model, points, labels, dtype=training.dtype, label_smoothing=spec.train.label_smoothing

@@ -64,7 +64,7 @@ def test_unwritable_output_is_2(elsewhere):
         (["finetune", "--data", "nosuch"], ["nosuch", "no such folder"]),
         (
             ["finetune", "--preset", "scanobjectnn"],
-            ["training_objectdataset", "test_objectdataset", "weights"],
+            ["ScanObjectNN", "pointlora download scanobjectnn", "weights", "pointlora download point-mae"],
         ),
         (["evaluate"], ["no run", "runs"]),
         (["predict", "cloud.ply"], ["no run", "runs"]),

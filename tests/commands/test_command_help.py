@@ -10,6 +10,7 @@ import pytest
 from command_line import call, launch, python
 
 COMMANDS = (
+    "download",
     "finetune",
     "evaluate",
     "predict",
@@ -21,7 +22,7 @@ COMMANDS = (
     "presets show",
     "presets copy",
 )
-HEAVY = ("torch", "open3d", "numpy", "h5py")
+HEAVY = ("torch", "open3d", "numpy", "h5py", "requests")
 
 
 @pytest.mark.parametrize(
@@ -79,7 +80,9 @@ def test_every_command_has_help_with_an_example(command):
 @pytest.mark.parametrize("command", ["", *COMMANDS])
 def test_help_is_neither_cut_off_nor_too_wide(command):
     out = call(*command.split(), "--help").out
-    assert "..." not in out.replace("{clouds}...", "").replace("clouds...", "").replace("[ARGS]...", "")
+    assert "..." not in out.replace("{clouds}...", "").replace("clouds...", "").replace(
+        "[ARGS]...", ""
+    ).replace("[names]...", "").replace("names...", "")
     assert max(len(line) for line in out.splitlines()) <= 100
 
 

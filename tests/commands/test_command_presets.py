@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 import yaml
@@ -11,8 +12,17 @@ from command_line import call, sets, tiny
 PRESETS = [preset["name"] for preset in call("presets", "--json").document["presets"]]
 
 
-def test_quickstart_folder_and_scanobjectnn_ship():
-    assert {"quickstart", "folder", "scanobjectnn"} <= set(PRESETS)
+def test_the_published_protocols_ship():
+    assert {
+        "quickstart",
+        "folder",
+        "scanobjectnn",
+        "scanobjectnn-bg",
+        "scanobjectnn-only",
+        "modelnet40",
+        "modelnet40-8k",
+        "modelnet40-fewshot",
+    } == set(PRESETS)
 
 
 def test_list_shows_names_aliases_and_descriptions():
@@ -73,16 +83,24 @@ def test_validate_prints_a_json_schema():
     assert {"data", "backbone", "method", "train"} <= schema["properties"].keys()
 
 
-def test_validate_says_what_is_missing(elsewhere):
-    outcome = call("validate", "--preset", "scanobjectnn")
+@pytest.mark.parametrize(
+    ("preset", "changes", "commands"),
+    [
+        ("scanobjectnn", [], ["scanobjectnn", "point-mae"]),
+        ("scanobjectnn-bg", [], ["scanobjectnn", "point-mae"]),
+        ("modelnet40", [], ["modelnet40", "point-mae"]),
+        ("modelnet40-8k", ["data.files=raw"], ["modelnet40-raw", "point-mae"]),
+        ("modelnet40-fewshot", [], ["modelnet40-fewshot", "point-mae"]),
+        ("modelnet40-fewshot", ["data.episodes=generated"], ["modelnet40", "point-mae"]),
+        ("scanobjectnn", ["backbone.weights=point-mae/scan_objbg"], ["scanobjectnn", "point-mae/scan_objbg"]),
+    ],
+)
+@pytest.mark.parametrize("command", ["validate", "finetune"])
+def test_a_preset_names_the_downloads_that_are_missing(elsewhere, command, preset, changes, commands):
+    outcome = call(command, "--preset", preset, *sets(*changes))
     assert outcome.code == 3
-    for word in (
-        "main_split",
-        "https://hkust-vgd.github.io",
-        "backbone.weights",
-        "--set backbone.weights=PATH",
-    ):
-        assert word in outcome.err
+    for name in commands:
+        assert re.search(rf"pointlora download {re.escape(name)}(?![\w/-])", outcome.err), outcome.err
     assert list(elsewhere.iterdir()) == []
 
 

@@ -12,7 +12,9 @@ import sys
 
 import numpy as np
 import pytest
+import yaml
 from command_line import call, environment, launch, python, tiny
+from faulty_server import FaultyServer
 from rich.console import Console
 
 from pointlora_cli.console.tables import confusion_table
@@ -130,3 +132,29 @@ def test_confusion_matrix_is_shown_whole_or_as_its_largest_entries(classes, widt
     assert "name 2" not in row if whole else "name 2" in row
     assert lines[0].startswith("Confusion" if whole else "Most frequent confusions")
     assert "…" not in "".join(lines)
+
+
+@pytest.mark.parametrize("plain", [False, True])
+def test_downloads_on_a_terminal_show_a_bar_each(tmp_path, plain):
+    with FaultyServer() as server:
+        files = []
+        for name in ("a.bin", "b.bin"):
+            server.serve(f"/{name}", b"x" * 400_000, throttle=400_000)
+            files.append({"name": name, "locations": [{"url": server.url(f"/{name}")}]})
+        entry = {
+            "kind": "dataset",
+            "title": "t",
+            "license": "l",
+            "homepage": "h",
+            "citation": "c",
+            "files": files,
+        }
+        (tmp_path / "catalog.yaml").write_text(yaml.safe_dump({"mine": entry}))
+        changes = {"POINTLORA_CATALOG": str(tmp_path / "catalog.yaml")} | ({"NO_COLOR": "1"} if plain else {})
+        code, shown = on_a_terminal("download", "mine", **changes)
+    assert code == 0, shown
+    text = COLOUR.sub(b"", shown).decode()
+    assert ("\x1b" in text or "━" in text) != plain
+    for name in ("mine/a.bin", "mine/b.bin"):
+        assert f"{name}: downloaded, 400 kB" in text
+        assert plain or re.search(rf"{name}\s+━+ \s*[\d.]+/400", text)

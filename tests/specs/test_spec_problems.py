@@ -108,7 +108,7 @@ KINDS = [
     (
         {"data": {"points": 8}},
         "data.source",
-        "is missing: it must be one of shapes, folder, scanobjectnn",
+        "is missing: it must be one of shapes, folder, scanobjectnn, modelnet40, modelnet40-fewshot",
         None,
     ),
     (

@@ -1,0 +1,1 @@
+"""What can be downloaded, as data; the downloader; the cache."""

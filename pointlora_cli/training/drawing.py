@@ -1,0 +1,52 @@
+"""Drawing the points of a training step from clouds that are stored with more."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from pointlora_cli.ops.gathering import gather
+from pointlora_cli.ops.sampling import NEAR_ORIGIN, farthest_point_sampling
+from pointlora_cli.specs.data import DataSpec
+
+
+class PointDrawing:
+    """The sampling of the released loops: many farthest points of a cloud, then some of them at random.
+
+    The farthest points start at a random one, since the released data sets shuffle each cloud; the random
+    choice is one set of ranks for the whole batch. Clouds stored with just the points wanted pass as they are.
+    """
+
+    def __init__(self, spec: DataSpec, generator: torch.Generator) -> None:
+        self.count = spec.points
+        self.candidates = spec.drawn_from
+        self.skip_near_origin = spec.skips_near_origin
+        self.generator = generator
+
+    def __call__(self, points: Tensor) -> Tensor:
+        """Draw from clouds (B, S, 3) -> (B, P, 3)."""
+        batch, stored, _ = points.shape
+        if self.candidates < stored:
+            first = torch.randint(stored, (batch,), generator=self.generator, device=points.device)
+            farthest = farthest_point_sampling(
+                points, self.candidates, first=first, skip_near_origin=self.skip_near_origin
+            )
+            points = gather(points, farthest)
+        elif self.skip_near_origin:
+            points = without_near_origin(points)
+        if self.count < points.shape[1]:
+            ranks = torch.randperm(points.shape[1], generator=self.generator, device=points.device)
+            points = points[:, ranks[: self.count]]
+        return points
+
+
+def without_near_origin(points: Tensor) -> Tensor:
+    """What drawing all points of clouds (B, N, 3) with the official sampler leaves, but for their order.
+
+    It never draws a point with squared norm <= 1e-3; when only those are left, the lowest index that is
+    not one of them repeats.
+    """
+    near = points.square().sum(dim=2) <= NEAR_ORIGIN  # (B, N)
+    lowest = (~near).to(torch.uint8).argmax(dim=1)
+    substitutes = points[torch.arange(points.shape[0], device=points.device), lowest]
+    return torch.where(near[:, :, None], substitutes[:, None], points)
