@@ -20,7 +20,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import yaml
+
 _BLOCK = 2**14
+_ENTRY = {"kind": "dataset", "title": "Mine", "license": "mine", "homepage": "here", "citation": "me"}
 
 
 @dataclass
@@ -113,6 +116,23 @@ class FaultyServer:
         self.closing.set()
         self._http.shutdown()
         self._http.server_close()
+
+
+def served(server: FaultyServer, path: Path, name: str = "/pretrain.pth", **faults) -> str:
+    """The address of a file that is served now."""
+    server.serve(name, path.read_bytes(), **faults)
+    return server.url(name)
+
+
+def catalogue(monkeypatch, folder: Path, server: FaultyServer, files: dict[str, bytes], **entry) -> None:
+    """A catalogue whose entry `mine` has these files, served by the server."""
+    listed = []
+    for name, content in files.items():
+        server.serve(f"/{name}", content)
+        listed.append({"name": name, "locations": [{"url": server.url(f"/{name}")}]})
+    path = folder / "catalog.yaml"
+    path.write_text(yaml.safe_dump({"mine": {**_ENTRY, **entry, "files": listed}}))
+    monkeypatch.setenv("POINTLORA_CATALOG", str(path))
 
 
 class _Threads(ThreadingHTTPServer):

@@ -19,6 +19,7 @@ import secrets
 import shutil
 import time
 from pathlib import Path
+from shlex import quote
 
 from pointlora_cli.catalog.entries import Entry, File
 from pointlora_cli.catalog.events import CatalogListener, WorkProgress
@@ -126,8 +127,8 @@ class Cache:
             raise IntegrityError(
                 f"{name} from {source} is not the file that was fetched first: its SHA-256 is {sha256}; "
                 f"that of {first.at} from {first.source} was {first.sha256}",
-                remedy=f"If you know the new file to be right: "
-                f"`pointlora download {entry.name}/{file.stem} --sha256 {sha256}`.",
+                remedy="If you know the new file to be right: "
+                f"pointlora download {entry.name}/{file.stem} --sha256 {sha256} {_option_for(source)}",
             )
 
     def repin(self, entry: Entry, file: File, sha256: str, source: str) -> None:
@@ -245,6 +246,12 @@ class Cache:
 
     def _pin_path(self, entry: Entry, file: File) -> Path:
         return self.home / "pins" / entry.name / f"{file.name}.json"
+
+
+def _option_for(source: str) -> str:
+    return (
+        f"--url {quote(source)}" if source.startswith(("http:", "https:")) else f"--from-file {quote(source)}"
+    )
 
 
 def cached_file(reference: str, settings: Settings) -> Path | None:

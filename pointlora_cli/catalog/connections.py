@@ -67,7 +67,7 @@ class Connection:
                 previous, url = url, urljoin(url, target)
             if not _is_http(url):
                 raise SourceError(f"redirects to {readable(url, 200)}, which is not an http or https address")
-            if previous.startswith("https:") and not url.startswith("https:"):
+            if urlsplit(previous).scheme == "https" and urlsplit(url).scheme == "http":
                 raise SourceError("redirects from https to http, which is not followed")
         raise SourceError(f"redirects more than {_MOST_REDIRECTS} times")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import re
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,11 @@ from pointlora_cli.catalog.wanted import Wanted
 from pointlora_cli.errors import IntegrityError, NetworkError, PointLoRAError, UsageError
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_SECRET = re.compile(
+    r"(?<=[?&])((?:x-\w+-)?(?:\w*token|security-token|signature|sig|credential|password|secret|api_?key|access_?key|auth)=)"
+    r"[^&#]+",
+    re.IGNORECASE,
+)
 _OTHER_FOLDER = "set POINTLORA_HOME to another folder"
 
 
@@ -56,7 +62,12 @@ class Failure:
 
 
 def shown(url: str) -> str:
-    """A URL as people may see it: without user name and password."""
+    """A URL as people may see it: without user name and password, and without the secrets of signed addresses."""
+    return _SECRET.sub(r"\1...", without_login(url))
+
+
+def without_login(url: str) -> str:
+    """A URL without user name and password: what identifies a file on a server."""
     try:
         parts = urlsplit(url)
     except ValueError:

@@ -69,7 +69,7 @@ def fetch(
     if settings.offline:
         raise NetworkError(
             f"{wanted.name} is not here, and nothing is fetched offline",
-            remedy=f"Unset POINTLORA_OFFLINE, or {by_hand(wanted)}",
+            remedy=f"Go without --offline and POINTLORA_OFFLINE, or {by_hand(wanted)}",
         )
     for folder in (work, destination.parent):
         with writing(folder):
@@ -186,7 +186,12 @@ class _Fetch:
         expected = self._wanted.sha256
         try:
             if expected is not None and partial.sha256 != expected:
-                raise SourceError(f"SHA-256 is {partial.sha256}, expected {expected}", is_wrong=True)
+                raise SourceError(
+                    f"SHA-256 is {partial.sha256}, expected {expected}{self._wanted.hash_from}",
+                    is_wrong=True,
+                    remedy="if you know what came to be right, run the command for this file alone with "
+                    f"--sha256 {partial.sha256}",
+                )
             partial.flush()
             try:
                 self._check(partial.path, partial.sha256)

@@ -184,7 +184,7 @@ def _shown(value: object) -> str:
         return "a mapping"
     if isinstance(value, list | tuple):
         return "a list"
-    text = str(value) if isinstance(value, str) and value.isprintable() else repr(value)
+    text = str(value) if value and isinstance(value, str) and value.isprintable() else repr(value)
     return text if len(text) <= 80 else text[:79] + "…"
 
 

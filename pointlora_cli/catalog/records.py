@@ -93,7 +93,7 @@ def read_pin(path: Path) -> Pin | None:
     for _ in range(10):
         try:
             content = path.read_text(encoding="utf-8")
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
         except (OSError, ValueError) as error:
             raise _damaged_pin(path) from error

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from pointlora_cli.catalog.answers import described, is_compressed, open_source, refuse_compression
 from pointlora_cli.catalog.connections import Connection
-from pointlora_cli.catalog.failures import SourceError, TemporaryError, check_space, shown, writing
+from pointlora_cli.catalog.failures import SourceError, TemporaryError, check_space, without_login, writing
 from pointlora_cli.catalog.pages import page_problem
 from pointlora_cli.catalog.partials import Partial, Partials
 from pointlora_cli.catalog.reporting import Reporter
@@ -87,13 +87,13 @@ class Transfer:
             return False
         if self._wanted.sha256 is not None and origin.total is not None:
             return True
-        return origin.url == shown(source.url) and origin.validator is not None
+        return origin.url == without_login(source.url) and origin.validator is not None
 
     def _resume(self, source: Source, partial: Partial | None) -> dict[str, str]:
         if partial is None:
             return {}
         headers = {"Range": f"bytes={partial.size}-"}
-        if partial.origin.url == shown(source.url) and partial.origin.validator is not None:
+        if partial.origin.url == without_login(source.url) and partial.origin.validator is not None:
             headers["If-Range"] = partial.origin.validator
         return headers
 
@@ -115,7 +115,7 @@ class Transfer:
         return total == partial.origin.total or partial.origin.total is None
 
     def _is_same_version(self, answer: Response, source: Source, partial: Partial) -> bool:
-        is_same_source = partial.origin.url == shown(source.url)
+        is_same_source = partial.origin.url == without_login(source.url)
         return not is_same_source or partial.origin.is_same_version(answer.headers)
 
     def _take_rest(self, answer: Response, source: Source, partial: Partial) -> Partial:
@@ -123,7 +123,7 @@ class Transfer:
         total = partial.origin.total or (content_range(answer.headers) or (None, None))[1]
         share = f" at {100 * partial.size / total:.0f} %" if total else f" behind {partial.size:,} bytes"
         self._reporter.remark(f"resuming{share}")
-        if partial.origin.url != shown(source.url):
+        if partial.origin.url != without_login(source.url):
             partial.forget_version()
         partial.is_pieced = True
         check = total if total is not None else self._wanted.size
@@ -132,7 +132,7 @@ class Transfer:
         return self._take_body(answer, partial, total, b"")
 
     def _take_whole(self, answer: Response, source: Source) -> Partial:
-        origin = origin_of(shown(source.url), answer.headers)
+        origin = origin_of(without_login(source.url), answer.headers)
         read = self._connection.read_page if is_compressed(answer) else self._connection.read
         head = read(answer)
         problem = page_problem(self._wanted.name, head, answer.headers.get("Content-Type", ""))

@@ -23,6 +23,7 @@ class Wanted:
     size: int | None  # bytes, where known
     sha256: str | None  # where known: published, recorded earlier, or given by the user
     by_hand: str  # the command that imports it by hand, for errors
+    hash_from: str = ""  # whose the hash is, for errors: ", which is published"
 
 
 @dataclass(frozen=True)

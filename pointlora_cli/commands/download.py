@@ -75,7 +75,17 @@ def download(
     actions = [name for name, wanted in given.items() if wanted]
     if len(actions) > 1:
         raise UsageError(f"{' and '.join(actions)} cannot be given together")
-    if not actions and not names:
+    places = {
+        "--url": url,
+        "--sha256": sha256,
+        "--from-file": from_file,
+        "--from-dir": from_dir,
+        "--link": link,
+    }
+    spare = [name for name, value in places.items() if value and not (dry_run and name == "--url")]
+    if actions and spare:
+        raise UsageError(f"{spare[0]} does not go with {actions[0]}")
+    if not names and actions in ([], ["--dry-run"]):
         raise UsageError(
             "nothing says what to download",
             remedy="Name it, e.g. pointlora download point-mae; `pointlora download --list` shows what exists.",
@@ -206,10 +216,9 @@ def _verify(screen: Screen, settings: Settings, names: list[str]) -> None:
     from pointlora_cli.console.catalog_tables import draw_checked
     from pointlora_cli.console.transfers import TransferBars
     from pointlora_cli.errors import IntegrityError, combined
-    from pointlora_cli.services.catalog_overview import cached_items, verify
-    from pointlora_cli.services.download import find_items
+    from pointlora_cli.services.catalog_overview import recorded_items, verify
 
-    items = find_items(names, settings) if names else cached_items(settings)
+    items = recorded_items(names, settings)
     with TransferBars(screen) as bars:
         checked = verify(items, settings, bars)
     damaged = [

@@ -42,26 +42,32 @@ def class_table(classes: Sequence[str], metrics: Metrics) -> Table:
     """Recall and precision of each class."""
     right = ("clouds", "correct %", "precision %")
     table = plain_table("class", *right, right=right, title="By class")
-    rows = zip(classes, metrics.class_counts, metrics.class_accuracy, metrics.class_precision, strict=True)
-    for name, count, recall, precision in rows:
-        if name.startswith(SPARE) and not count and math.isnan(precision):
-            continue
-        table.add_row(literal(name), f"{count:,}", percent(recall), percent(precision))
+    for index in _worth_showing(classes, metrics):
+        recall, precision = metrics.class_accuracy[index], metrics.class_precision[index]
+        count = f"{metrics.class_counts[index]:,}"
+        table.add_row(literal(classes[index]), count, percent(recall), percent(precision))
     return table
+
+
+def _worth_showing(classes: Sequence[str], metrics: Metrics) -> list[int]:
+    """All classes, but for the spare outputs of a head that nothing chose."""
+    seen = metrics.confusion.sum(axis=0) + metrics.confusion.sum(axis=1)
+    return [index for index, name in enumerate(classes) if seen[index] or not name.startswith(SPARE)]
 
 
 def confusion_table(classes: Sequence[str], metrics: Metrics, console: Console) -> Table:
     """The confusion matrix; where `console` is too narrow for it, its largest entries off the diagonal."""
     table = plain_table("truth \\ predicted", title="Confusion")
     table.padding = 0  # the line between columns is a space already
-    for number in range(1, len(classes) + 1):
+    shown = _worth_showing(classes, metrics)
+    for number in range(1, len(shown) + 1):
         table.add_column(str(number), justify="right")
-    for index, name in enumerate(classes):
+    for number, row in enumerate(shown, start=1):
         cells = [
-            f"[bold]{count}[/]" if index == column else (str(count) if count else "[dim]·[/]")
-            for column, count in enumerate(metrics.confusion[index])
+            f"[bold]{count}[/]" if row == column else (str(count) if count else "[dim]·[/]")
+            for column, count in zip(shown, metrics.confusion[row, shown], strict=True)
         ]
-        table.add_row(f"{index + 1:>2} {literal(name)}", *cells)
+        table.add_row(f"{number:>2} {literal(classes[row])}", *cells)
     needed = Measurement.get(console, console.options.update(max_width=_UNLIMITED), table).maximum
     return table if needed <= console.width else _worst_confusions(classes, metrics)
 

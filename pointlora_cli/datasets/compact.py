@@ -41,7 +41,7 @@ def load_or_build(
         OSError: `root` cannot be written.
     """
     folder = _folder(root, name, key)
-    kept = _load(folder)
+    kept = _load(folder, key)
     if kept is None:
         kept = dict(build())
         _store(folder, key, kept)
@@ -60,7 +60,7 @@ def load_or_build_anyway(
         DataError: from `build`.
     """
     folder = _folder(root, name, key)
-    kept = _load(folder)
+    kept = _load(folder, key)
     if kept is not None:
         return kept, ()
     arrays = dict(build())
@@ -77,11 +77,20 @@ def _folder(root: Path, name: str, key: Key) -> Path:
     return root / f"{name}-{digest[:16]}"
 
 
-def _load(folder: Path) -> dict[str, Array] | None:
+def _record(key: Key, hashes: Mapping[str, str]) -> dict[str, object]:
+    """What is kept beside the arrays; the seal tells a record that was edited or belongs elsewhere."""
+    record: dict[str, object] = {"key": dict(key), "sha256": dict(hashes)}
+    return {**record, "seal": hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()}
+
+
+def _load(folder: Path, key: Key) -> dict[str, Array] | None:
     """The arrays of a folder; None where it is missing, unfinished or damaged."""
     arrays = {}
     try:
-        for name, sha256 in json.loads((folder / _META).read_text())["sha256"].items():
+        record = json.loads((folder / _META).read_text())
+        if record != _record(key, record["sha256"]):
+            return None
+        for name, sha256 in record["sha256"].items():
             array = _verified(folder / f"{name}.npy", sha256)
             if array is None:
                 return None
@@ -118,14 +127,14 @@ def _store(folder: Path, key: Key, arrays: Mapping[str, Array]) -> None:
                 np.lib.format.write_array(file, array, version=(1, 0), allow_pickle=False)
             hashes[name] = file_sha256(path)
         with synced(unfinished / _META) as file:
-            file.write((json.dumps({"key": dict(key), "sha256": hashes}, indent=1) + "\n").encode())
+            file.write((json.dumps(_record(key, hashes), indent=1) + "\n").encode())
         with contextlib.suppress(FileNotFoundError):
             # Damaged, or just built by another process; either way these are as good.
             folder.rename(replaced)
         try:
             unfinished.rename(folder)
         except OSError:
-            if _load(folder) is None:  # not another process that was quicker
+            if _load(folder, key) is None:  # not another process that was quicker
                 raise
         sync_folder(folder.parent)
     finally:

@@ -78,11 +78,14 @@ def require_files(spec: ScanObjectNNData) -> tuple[Path, Path]:
 def load_scanobjectnn(spec: ScanObjectNNData) -> ClassificationData:
     """Read both splits, as stored: the protocol neither centres nor scales.
 
+    Training clouds keep all 2,048 stored points, of which each step draws some; test clouds are thinned to
+    `spec.points` by farthest-point sampling from the first, as the official evaluation does.
+
     Raises:
         DataError: a file is missing, or does not hold what was published.
     """
     train, test = (_read(path, spec) for path in require_files(spec))
-    return ClassificationData(CLASSES, train, test)
+    return ClassificationData(CLASSES, train, LabelledClouds(thin(test.points, spec.points), test.labels))
 
 
 def _read(path: Path, spec: ScanObjectNNData) -> LabelledClouds:
@@ -94,7 +97,7 @@ def _read(path: Path, spec: ScanObjectNNData) -> LabelledClouds:
             if data.size * 4 > _LARGEST or label.size * 8 > _LARGEST:  # before memory is taken for it
                 raise DataError(f"{path}: 'data' {data.shape} or 'label' {label.shape} is far too large")
             points, labels = np.asarray(data), np.asarray(label)
-    except (OSError, KeyError, TypeError, AttributeError, MemoryError) as error:
+    except (OSError, KeyError, TypeError, ValueError, RuntimeError, AttributeError, MemoryError) as error:
         raise DataError(f"{path}: not a ScanObjectNN file: {error}", remedy=_REMEDY) from error
     if (
         points.ndim != 3
@@ -110,13 +113,12 @@ def _read(path: Path, spec: ScanObjectNNData) -> LabelledClouds:
         )
     if len(labels) == 0 or labels.min() < 0 or labels.max() >= len(CLASSES):
         raise DataError(f"{path}: labels must be 0 to {len(CLASSES) - 1}, and at least one cloud be there")
+    with np.errstate(over="ignore"):
+        points = points.astype(np.float32, copy=False)
     if not np.isfinite(points).all():
-        raise DataError(f"{path}: 'data' holds values that are NaN or infinite")
-    points = points.astype(np.float32)
+        raise DataError(f"{path}: 'data' holds values that are NaN, infinite or too large")
     if spec.replace_near_origin:
         points = _without_near_origin(points)
-    if spec.points < STORED_POINTS:
-        points = thin(points, spec.points)
     return LabelledClouds(points, labels.astype(np.int64))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import pickletools
 import warnings
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ _CONTAINERS = ("base_model", "model_state_dict", "model", "state_dict")
 _IMPORTS = {"GLOBAL", "STACK_GLOBAL", "INST", "EXT1", "EXT2", "EXT4", "PERSID", "BINPERSID"}
 """What a pickle asks for objects with."""
 
+_LONGEST_NAME = 500  # characters
 _PICKLES = 5  # a PyTorch file of before 1.6 is as many, one after the other
 
 
@@ -45,6 +47,7 @@ def read_checkpoint(path: Path, name: str | None = None) -> dict[str, Tensor]:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise DataError(f"{name}: not a readable checkpoint: {reason}") from error
     weights = _weights_in(content)
+    _require_plain(weights, name)
     if not weights:
         raise DataError(f"{name}: holds no weights (looked for {', '.join(_CONTAINERS)} and bare tensors)")
     return weights
@@ -74,7 +77,40 @@ def _asks_for_objects(path: Path) -> bool:
     return asks
 
 
+def _require_plain(weights: Mapping[str, Tensor], name: str) -> None:
+    """Refuse tensors that do not hold one number for each place, and names that no message could show.
+
+    Raises:
+        DataError: what was found, and under which name.
+    """
+    for key, value in weights.items():
+        if len(key) > _LONGEST_NAME:
+            raise DataError(f"{name}: a weight's name of {len(key):,} characters: {key[:60]}...")
+        is_dense = value.layout == torch.strided and not (
+            value.is_nested or value.is_quantized or value.is_meta
+        )
+        if not is_dense or value.is_complex():
+            raise DataError(
+                f"{name}: {key} is not a plain tensor of numbers, but sparse, complex or the like"
+            )
+
+
+def _require_unpacked(path: Path) -> None:
+    """Refuse a zip that is damaged, or unpacks to more than its own size: PyTorch writes none, a bomb does."""
+    with path.open("rb") as file:
+        if file.read(2) != b"PK":
+            return
+        try:
+            with zipfile.ZipFile(file) as archive:
+                unpacked = sum(member.file_size for member in archive.infolist())
+        except zipfile.BadZipFile as error:
+            raise ValueError("it is damaged, or its end is missing") from error
+    if unpacked > path.stat().st_size:
+        raise ValueError("it is compressed, as PyTorch writes none")
+
+
 def _load_pickled(path: Path) -> Any:
+    _require_unpacked(path)
     # Official files keep their best metrics as numpy scalars beside the weights; these rebuild nothing else.
     multiarray = getattr(np, "_core", None) or np.core
     harmless = [multiarray.multiarray.scalar, np.dtype, *{type(np.dtype(kind)) for kind in "?bhilqBHILQefd"}]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,9 +11,19 @@ from pathlib import Path
 from pointlora_cli.catalog.cache import Cache
 from pointlora_cli.catalog.entries import Entry, File
 from pointlora_cli.catalog.events import CatalogListener
+from pointlora_cli.catalog.failures import shown
 from pointlora_cli.catalog.loading import load_catalog
+from pointlora_cli.catalog.partials import Partials
 from pointlora_cli.catalog.settings import Settings
-from pointlora_cli.services.download import Item, expected_size
+from pointlora_cli.errors import IntegrityError
+from pointlora_cli.services.download import (
+    Item,
+    Origin,
+    expected_size,
+    find_items,
+    is_here,
+    require_sensible,
+)
 
 
 @dataclass(frozen=True)
@@ -75,12 +86,20 @@ class Checked:
 
     item: Item
     problems: tuple[str, ...]
+    source: str | None  # where it came from
 
     @property
     def remedy(self) -> str:
         """What to do about them."""
         reference = f"{self.item.entry.name}/{self.item.file.stem}"
-        return f"Fetch it again: pointlora download {reference} --remove && pointlora download {reference}"
+        published = {shown(location.address) for location in self.item.file.locations}
+        if self.source in {None, *published}:
+            return (
+                f"Fetch it again: pointlora download {reference} --remove && pointlora download {reference}"
+            )
+        return (
+            f"Run pointlora download {reference} --remove, and bring it in again: it came from {self.source}"
+        )
 
 
 def overview(settings: Settings) -> list[EntryState]:
@@ -103,17 +122,29 @@ def _state(cache: Cache, entry: Entry, file: File) -> FileState:
         is_cached,
         cache.size(entry, file) if is_cached else None,
         cache.path(entry, file) if is_cached else None,
-        cache.pinned(entry, file),
+        _pinned(cache, entry, file),
     )
 
 
+def _pinned(cache: Cache, entry: Entry, file: File) -> str | None:
+    with contextlib.suppress(IntegrityError):  # whoever uses it is told that it is damaged
+        return cache.pinned(entry, file)
+    return None
+
+
 def plan(items: Sequence[Item], url: str | None, settings: Settings) -> Plan:
-    """What downloading these would transfer; the servers are asked for sizes that are not known."""
+    """What downloading these would transfer; the servers are asked for sizes that are not known.
+
+    Raises:
+        UsageError: `url` is no address, or there is more than one file.
+    """
+    origin = Origin(url=url)
+    require_sensible(items, origin)
     cache = Cache(settings.home)
     files = []
     for item in items:
         path = cache.path(item.entry, item.file)
-        if cache.is_cached(item.entry, item.file):
+        if is_here(cache, item, origin):
             files.append(Planned(item, True, cache.size(item.entry, item.file), True, path, ()))
         else:
             size, is_exact, sources = expected_size(item, url, settings)
@@ -127,15 +158,27 @@ def _free(folder: Path) -> int:
     return shutil.disk_usage(folder).free
 
 
-def cached_items(settings: Settings) -> list[Item]:
-    """Everything that is in the cache."""
+def recorded_items(names: Sequence[str], settings: Settings) -> list[Item]:
+    """What was put into the cache under these names, or under any if there are none, intact or not.
+
+    A name of which nothing is there stands for its default files.
+
+    Raises:
+        UsageError: a name is unknown.
+    """
     cache = Cache(settings.home)
-    return [
-        Item(entry, file)
-        for entry in load_catalog(settings).values()
-        for file in entry.files
-        if cache.is_cached(entry, file)
-    ]
+
+    def recorded(name: str) -> list[Item]:
+        return [
+            item
+            for item in find_items([name], settings, every=True)
+            if cache.record(item.entry, item.file) is not None
+        ]
+
+    if not names:
+        return [item for name in load_catalog(settings) for item in recorded(name)]
+    found = [item for name in names for item in recorded(name) or find_items([name], settings)]
+    return list(dict.fromkeys(found))
 
 
 def verify(items: Sequence[Item], settings: Settings, listen: CatalogListener) -> list[Checked]:
@@ -143,16 +186,28 @@ def verify(items: Sequence[Item], settings: Settings, listen: CatalogListener) -
     cache = Cache(settings.home)
     checked = []
     for item in items:
-        if cache.record(item.entry, item.file) is None:
-            problems = ["it is not in the cache"]
-        else:
-            problems = cache.verify(item.entry, item.file, listen)
-        checked.append(Checked(item, tuple(problems)))
+        record = cache.record(item.entry, item.file)
+        problems = (
+            ["it is not in the cache"] if record is None else cache.verify(item.entry, item.file, listen)
+        )
+        checked.append(Checked(item, tuple(problems), record.source if record else None))
     return checked
 
 
 def remove(items: Sequence[Item], settings: Settings) -> list[tuple[Item, int]]:
-    """Remove files from the cache; the bytes that each gave back."""
+    """Remove files from the cache, and what is left of unfinished downloads; the bytes that each gave back.
+
+    Raises:
+        UsageError: the cache cannot be written.
+    """
     cache = Cache(settings.home)
-    there = [item for item in items if cache.record(item.entry, item.file) is not None]
-    return [(item, cache.remove(item.entry, item.file)) for item in there]
+    removed = []
+    for item in items:
+        was_there = cache.record(item.entry, item.file) is not None
+        partials = Partials(cache.work, item.name)
+        unfinished = partials.present()
+        partials.sweep()
+        freed = unfinished - partials.present() + cache.remove(item.entry, item.file)
+        if was_there or freed:
+            removed.append((item, freed))
+    return removed

@@ -11,6 +11,7 @@ from urllib.parse import quote, urlsplit
 from pointlora_cli.catalog.cache import Cache
 from pointlora_cli.catalog.entries import Entry, File
 from pointlora_cli.catalog.events import CatalogListener, Remark
+from pointlora_cli.catalog.failures import shown
 from pointlora_cli.catalog.fetching import Source, Wanted, fetch, probe
 from pointlora_cli.catalog.importing import import_file, import_folder, publish_download
 from pointlora_cli.catalog.loading import load_catalog, resolve
@@ -36,8 +37,9 @@ class Item:
 
     @property
     def reference(self) -> str:
-        """What `pointlora download` calls it."""
-        return self.entry.name if self.file.default else f"{self.entry.name}/{self.file.stem}"
+        """What `pointlora download` calls it and nothing else."""
+        is_only = self.entry.default_files == (self.file,)
+        return self.entry.name if is_only else f"{self.entry.name}/{self.file.stem}"
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,7 @@ def download(
         PointLoRAError: of the one file that failed, or of all of them; the others are there.
         InterruptedRunError: Ctrl-C or SIGTERM; what was received is kept.
     """
-    _require_sensible(items, origin)
+    require_sensible(items, origin)
     cache = Cache(settings.home)
     if origin.folder is not None:
         with_folder = _by_entry(items)
@@ -112,8 +114,12 @@ def download(
     return [outcome for outcome in outcomes if isinstance(outcome, Here)]
 
 
-def _require_sensible(items: Sequence[Item], origin: Origin) -> None:
-    """Refuse options that do not fit together, and files that nobody can fetch."""
+def require_sensible(items: Sequence[Item], origin: Origin) -> None:
+    """Refuse options that do not fit together.
+
+    Raises:
+        UsageError: which, and why.
+    """
     given = [
         option
         for option, value in (
@@ -140,7 +146,7 @@ def _require_sensible(items: Sequence[Item], origin: Origin) -> None:
         raise UsageError(f"--sha256 takes 64 hexadecimal digits, got '{origin.sha256[:80]}'")
     if origin.url is not None and urlsplit(origin.url).scheme not in ("http", "https"):
         raise UsageError(
-            f"--url takes an http or https address, got '{origin.url[:200]}'",
+            f"--url takes an http or https address, got '{shown(origin.url)[:200]}'",
             remedy="For a file on this machine use --from-file.",
         )
 
@@ -157,8 +163,7 @@ def _task(
 ) -> Callable[[], Here]:
     def run() -> Here:
         record = cache.record(item.entry, item.file)
-        is_given = origin.url is not None or origin.file is not None
-        if record is not None and cache.is_cached(item.entry, item.file) and not is_given:
+        if record is not None and is_here(cache, item, origin):
             return Here(item, cache.path(item.entry, item.file), record, "cached")
         if origin.file is not None:
             record = import_file(
@@ -176,6 +181,14 @@ def _task(
         return Here(item, cache.path(item.entry, item.file), record, "downloaded")
 
     return run
+
+
+def is_here(cache: Cache, item: Item, origin: Origin) -> bool:
+    """Whether there is nothing to do: the file is cached, and no other place or hash was given."""
+    if origin.url is not None or origin.file is not None or not cache.is_cached(item.entry, item.file):
+        return False
+    record = cache.record(item.entry, item.file)
+    return origin.sha256 is None or (record is not None and record.sha256 == origin.sha256.lower())
 
 
 def _import_folder(cache: Cache, group: list[Item], origin: Origin, listen: CatalogListener) -> list[Here]:
@@ -215,13 +228,14 @@ def _fetch(cache: Cache, item: Item, origin: Origin, settings: Settings, listen:
     sources = _sources(item, origin.url, settings)
     if not sources:
         raise _only_by_hand(item)
-    expected = origin.sha256 or file.sha256 or cache.pinned(entry, file)
+    expected, hash_from = _expected_hash(cache, item, origin)
     wanted = Wanted(
         name=item.name,
         sources=sources,
         size=file.size if origin.url is None else None,
-        sha256=expected.lower() if expected else None,
+        sha256=expected,
         by_hand=f"pointlora download {item.reference} --from-file {Path(file.name).name}",
+        hash_from=hash_from,
     )
     destination = cache.path(entry, file) if file.unpack is None else cache.work / f"{entry.name}-{file.name}"
     fetched = fetch(
@@ -244,6 +258,15 @@ def _fetch(cache: Cache, item: Item, origin: Origin, settings: Settings, listen:
     )
 
 
+def _expected_hash(cache: Cache, item: Item, origin: Origin) -> tuple[str | None, str]:
+    """The hash that a file must have, and whose it is."""
+    if origin.sha256 is not None:
+        return origin.sha256.lower(), ", which you gave"
+    if item.file.sha256 is not None:
+        return item.file.sha256, ", which is published"
+    return cache.pinned(item.entry, item.file), ", recorded when it was fetched first"
+
+
 def _sources(item: Item, url: str | None, settings: Settings) -> tuple[Source, ...]:
     """Where to ask: the user's address alone, else the mirrors and then what is published."""
     if url is not None:
@@ -258,7 +281,7 @@ def expected_size(
 ) -> tuple[int | None, bool, tuple[str, ...]]:
     """The bytes a download would transfer (None: nobody says), whether that is exact, and from where."""
     sources = _sources(item, url, settings)
-    addresses = tuple(source.url for source in sources)
+    addresses = tuple(shown(source.url) for source in sources)
     if item.file.size is not None and url is None:
         return item.file.size, True, addresses
     wanted = Wanted(item.name, sources, None, None, by_hand="")

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from pointlora_cli.clouds.cloud import PointCloud
 from pointlora_cli.clouds.reading import is_readable, read
+from pointlora_cli.datasets.base import SPARE
 from pointlora_cli.datasets.resampling import resample
 from pointlora_cli.errors import CloudError, DataError
 from pointlora_cli.services.trained_model import TrainedModel
@@ -105,7 +106,10 @@ def _probabilities(trained: TrainedModel, clouds: list[_Ready]) -> NDArray[np.fl
         logits = predict_logits(
             trained.model, points, batch_size=batch_size, device=trained.device, dtype=trained.dtype
         )
-    return logits.double().softmax(dim=1).cpu().numpy()
+    spare = [index for index, name in enumerate(trained.record.classes) if name.startswith(SPARE)]
+    scores = logits.double()
+    scores[:, spare] = -torch.inf  # no class: never an answer
+    return scores.softmax(dim=1).cpu().numpy()
 
 
 def _notices(cloud: PointCloud, wanted: int) -> tuple[str, ...]:

@@ -92,7 +92,7 @@ def _splits(spec: RunSpec, data: ClassificationData) -> tuple[LabelledClouds, La
     if len(evaluated) == 0:
         raise DataError("no cloud is left to evaluate on", remedy="Add clouds: each class needs at least 2.")
     if len(train) < 2:
-        raise DataError(f"{len(train)} training clouds: batch norm needs at least 2")
+        raise DataError("only one cloud to train on: batch norm needs at least 2", remedy="Add clouds.")
     return train, evaluated
 
 

@@ -75,13 +75,24 @@ class ScanObjectNNData(DataSpec):
     variant: Literal["obj-bg", "obj-only", "pb-t50-rs"] = Field(
         default="pb-t50-rs", description="Objects with background, objects only, or the hardest variant."
     )
-    points: int = Field(default=2048, ge=8, le=2048, description="Points of a cloud, of the 2,048 stored.")
+    points: int = Field(
+        default=2048,
+        ge=8,
+        le=2048,
+        description="Points of a cloud, of the 2,048 stored. A training step draws them at random from the farthest "
+        "1,200 for 1,024 points, as published, else from all.",
+    )
     normalize: Literal["none"] = Field(default="none", description="As stored: the published protocol.")
     replace_near_origin: bool = Field(
         default=False,
         description="Replace points with squared norm <= 1e-3 by copies of another, as the official loop "
         "does: it draws its 2,048 of 2,048 points with a sampler that never chooses them.",
     )
+
+    @property
+    def drawn_from(self) -> int:
+        """As published; all that are stored, where it is not."""
+        return min(2048, _CANDIDATES.get(self.points, 2048))
 
 
 class _ModelNetSpec(DataSpec):
@@ -173,7 +184,7 @@ class FewShotData(_ModelNetSpec):
         ):
             raise ValueError(
                 f"there are no published episodes of way {self.way}, shot {self.shot}, fold {self.fold}: they have "
-                "way 5 or 10, shot 10 or 20, fold 0 to 9; set episodes to 'generated' for others"
+                "way 5 or 10, shot 10 or 20, fold 0 to 9 (for others, set episodes to 'generated')"
             )
         return self
 

@@ -14,7 +14,8 @@ class PointDrawing:
     """The sampling of the released loops: many farthest points of a cloud, then some of them at random.
 
     The farthest points start at a random one, since the released data sets shuffle each cloud; the random
-    choice is one set of ranks for the whole batch. Clouds stored with just the points wanted pass as they are.
+    choice is one list of ranks for the whole batch. Clouds stored with just the points wanted pass as they are:
+    their order is the augmentation's to shuffle.
     """
 
     def __init__(self, spec: DataSpec, generator: torch.Generator) -> None:

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from command_line import TINY_BACKBONE, TINY_TRAINING, call, only_run, sets, start
-from faulty_server import FaultyServer
+from command_line import TINY_BACKBONE, TINY_TRAINING, call, only_run, sets
+from faulty_server import FaultyServer, catalogue, served
 from official_checkpoint import write_checkpoint
 
 from pointlora_cli.catalog.loading import load_catalog
@@ -23,7 +23,6 @@ from pointlora_cli.catalog.settings import Settings
 
 NAME = "point-mae/pretrain.pth"
 SCALES = "method.scales=[{centers: 8, neighbors: 8, keep: 2}]"
-ENTRY = {"kind": "checkpoint", "title": "Mine", "license": "mine", "homepage": "here", "citation": "me"}
 
 
 @pytest.fixture
@@ -44,22 +43,6 @@ def rewritten(path, change):
     content["base_model"] = change(dict(content["base_model"]))
     torch.save(content, path)
     return path
-
-
-def served(server, path, name="/pretrain.pth", **faults):
-    server.serve(name, path.read_bytes(), **faults)
-    return server.url(name)
-
-
-def catalogue(monkeypatch, folder, server, files, **entry):
-    """A catalogue whose entry `mine` has these files, served by the server."""
-    listed = []
-    for name, content in files.items():
-        server.serve(f"/{name}", content)
-        listed.append({"name": name, "locations": [{"url": server.url(f"/{name}")}]})
-    path = folder / "catalog.yaml"
-    path.write_text(yaml.safe_dump({"mine": {**ENTRY, "kind": "dataset", **entry, "files": listed}}))
-    monkeypatch.setenv("POINTLORA_CATALOG", str(path))
 
 
 # ---------------------------------------------------------------- a checkpoint of the official layout
@@ -121,6 +104,62 @@ def test_a_web_page_is_named_as_one(server, cache_home):
     assert not (cache_home / "checkpoints" / NAME).exists()
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda tensor: tensor.to_sparse(),
+        lambda tensor: tensor.to_sparse_csr(),
+        lambda tensor: tensor.to("meta"),
+        lambda tensor: tensor.to(torch.complex64),
+        lambda tensor: torch.nested.nested_tensor([torch.ones(2), torch.ones(3)]),
+    ],
+    ids=["sparse", "csr", "meta", "complex", "nested"],
+)
+@pytest.mark.filterwarnings("ignore")
+def test_a_tensor_of_another_kind_is_refused(pretrain, cache_home, change):
+    key = "module.MAE_encoder.blocks.blocks.0.attn.qkv.weight"
+    rewritten(pretrain, lambda weights: weights | {key: change(weights[key])})
+    outcome = call("download", "point-mae", "--from-file", pretrain)
+    assert outcome.code == 3
+    assert f"{key} is not a plain tensor" in outcome.err
+    assert not (cache_home / "checkpoints" / NAME).exists()
+
+
+def test_a_name_that_is_far_too_long_is_not_shown_whole(pretrain, cache_home):
+    rewritten(pretrain, lambda weights: weights | {"y" * 100_000: torch.ones(1)})
+    outcome = call("download", "point-mae", "--from-file", pretrain)
+    assert outcome.code == 3
+    assert len(outcome.err) < 1000
+
+
+def test_a_checkpoint_that_unpacks_to_more_than_its_size_is_refused(pretrain, cache_home, tmp_path):
+    torch.save({"base_model": {"a": torch.zeros(5_000_000)}}, pretrain)
+    bomb = tmp_path / "bomb.pth"
+    with zipfile.ZipFile(pretrain) as source, zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED) as target:
+        for name in source.namelist():
+            target.writestr(name, source.read(name))
+    outcome = call("download", "point-mae", "--from-file", bomb)
+    assert outcome.code == 3
+    assert "it is compressed" in outcome.err
+    bomb.write_bytes(pretrain.read_bytes()[:10_000])
+    assert "its end is missing" in call("download", "point-mae", "--from-file", bomb).err
+
+
+def test_a_changed_base_is_refused_before_it_is_read(server, pretrain, cache_home, elsewhere):
+    assert call("download", "point-mae", "--url", served(server, pretrain)).code == 0
+    path = cache_home / "checkpoints" / NAME
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    changes = sets(
+        "backbone.init=checkpoint", "data.clouds_per_class=2", "data.test_clouds_per_class=1", *TINY_BACKBONE
+    )
+    outcome = call("finetune", "-p", "quickstart", *changes, "--set", SCALES)
+    assert outcome.code == 5
+    assert "changed after it was downloaded" in outcome.err
+    assert list(elsewhere.iterdir()) == []
+
+
 class Bomb:
     def __init__(self, marker):
         self.marker = marker
@@ -161,116 +200,6 @@ def test_a_pickle_that_would_run_code_in_a_data_set_is_refused(tmp_path, elsewhe
         assert "refused" in outcome.err.splitlines()[-2]
     assert not marker.exists()
     assert list(elsewhere.iterdir()) == []
-
-
-# ------------------------------------------------------------------------------------------- the cache
-
-
-def test_what_is_here_is_not_fetched_again_and_offline_is_enough(server, tmp_path, monkeypatch):
-    catalogue(monkeypatch, tmp_path, server, {"a.bin": b"a" * 5000, "b.bin": b"b" * 5000})
-    first = call("download", "mine", "--json").document
-    assert {file["how"] for file in first["files"]} == {"downloaded"}
-    server.log.clear()
-    for extra in ([], ["--offline"]):
-        again = call("download", "mine", *extra, "--json").document
-        assert {file["how"] for file in again["files"]} == {"cached"}
-        assert [file["sha256"] for file in again["files"]] == [file["sha256"] for file in first["files"]]
-    assert server.log == []
-
-
-def test_offline_and_absent_is_4_with_the_command_by_hand(server, monkeypatch, tmp_path):
-    catalogue(monkeypatch, tmp_path, server, {"a.bin": b"a"})
-    monkeypatch.setenv("POINTLORA_OFFLINE", "1")
-    outcome = call("download", "mine")
-    assert outcome.code == 4
-    assert "pointlora download mine --from-file a.bin" in outcome.err
-    assert server.log == []
-
-
-def test_one_failure_does_not_stop_the_other_files(server, monkeypatch, tmp_path, cache_home):
-    catalogue(monkeypatch, tmp_path, server, {"a.bin": b"a" * 100, "b.bin": b"b" * 100})
-    del server.files["/a.bin"]
-    outcome = call("download", "mine", "--json")
-    assert outcome.code == 4
-    assert "a.bin" in outcome.document["error"]["message"]
-    assert (cache_home / "datasets/mine/b.bin").read_bytes() == b"b" * 100
-
-
-def test_a_mirror_is_asked_first_and_then_the_publisher(server, monkeypatch, tmp_path):
-    catalogue(monkeypatch, tmp_path, server, {"a.bin": b"a" * 100})
-    monkeypatch.setenv("POINTLORA_MIRROR", f"{server.url('/nowhere')} {server.url('/mirror/')}")
-    server.serve("/mirror/mine/a.bin", b"m" * 100)
-    (file,) = call("download", "mine", "--json").document["files"]
-    assert Path(file["path"]).read_bytes() == b"m" * 100
-    assert [exchange.target for exchange in server.log] == ["/nowhere/mine/a.bin", "/mirror/mine/a.bin"]
-
-
-def test_a_first_hash_is_recorded_and_a_later_difference_refused(server, monkeypatch, tmp_path):
-    catalogue(monkeypatch, tmp_path, server, {"a.bin": b"first"})
-    outcome = call("download", "mine", "--json")
-    assert "trusted from now on" in outcome.err
-    assert call("download", "mine", "--remove").code == 0
-    server.serve("/a.bin", b"other")
-    refused = call("download", "mine")
-    assert refused.code == 5
-    (sha256,) = set(re.findall(r"[0-9a-f]{64}", refused.err)) - {outcome.document["files"][0]["sha256"]}
-    assert call("download", "mine", "--sha256", sha256).code == 0
-    assert call("download", "mine", "--remove").code == 0
-    assert call("download", "mine").code == 0
-
-
-def test_verify_finds_a_tampered_file(server, monkeypatch, tmp_path):
-    catalogue(monkeypatch, tmp_path, server, {"a.bin": b"a" * 100, "b.bin": b"b" * 100})
-    files = call("download", "mine", "--json").document["files"]
-    assert call("download", "--verify").out.count("intact") == 2
-    path = Path(files[0]["path"])
-    path.write_bytes(b"A" + path.read_bytes()[1:])
-    outcome = call("download", "--verify")
-    assert outcome.code == 5
-    assert "a.bin" in outcome.err
-    assert "b.bin" not in outcome.err
-    assert "pointlora download mine/a --remove" in outcome.err
-    assert call("download", "mine/a", "--remove").code == 0
-    assert call("download", "mine").code == 0
-    assert call("download", "--verify", "mine").code == 0
-
-
-def test_a_changed_base_is_refused_before_it_is_read(server, pretrain, cache_home, elsewhere):
-    assert call("download", "point-mae", "--url", served(server, pretrain)).code == 0
-    path = cache_home / "checkpoints" / NAME
-    content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 1
-    path.write_bytes(content)
-    changes = sets(
-        "backbone.init=checkpoint", "data.clouds_per_class=2", "data.test_clouds_per_class=1", *TINY_BACKBONE
-    )
-    outcome = call("finetune", "-p", "quickstart", *changes, "--set", SCALES)
-    assert outcome.code == 5
-    assert "changed after it was downloaded" in outcome.err
-    assert list(elsewhere.iterdir()) == []
-
-
-def test_ctrl_c_keeps_what_was_received_and_the_next_run_goes_on(server, monkeypatch, tmp_path):
-    import signal
-    import time
-
-    content = os.urandom(3_000_000)
-    catalogue(monkeypatch, tmp_path, server, {"a.bin": content})
-    server.files["/a.bin"].throttle = 1_500_000
-    process = start("download", "mine")
-    deadline = time.monotonic() + 20
-    while server.sent("/a.bin") < 1_000_000 and time.monotonic() < deadline:
-        time.sleep(0.02)
-    process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=10)
-    assert process.returncode == 130
-    assert "again" in err
-    server.files["/a.bin"].throttle = None
-    server.log.clear()
-    outcome = call("download", "mine", "--json")
-    assert outcome.code == 0, outcome.err
-    assert Path(outcome.document["files"][0]["path"]).read_bytes() == content
-    assert server.sent("/a.bin") < len(content)
 
 
 # ---------------------------------------------------------------------------------- gated and by hand
@@ -386,6 +315,10 @@ def test_all_takes_every_file_of_an_entry(server, monkeypatch, tmp_path):
     ("arguments", "words"),
     [
         ([], "--list"),
+        (["--dry-run"], "--list"),
+        (["point-mae", "--dry-run", "--from-file", "a"], "--from-file does not go with --dry-run"),
+        (["--list", "--url", "http://a/b"], "--url does not go with --list"),
+        (["point-mae", "recon", "--url", "http://a/b", "--dry-run"], "is for one file"),
         (["pointmae"], "did you mean 'point-mae'"),
         (["point-mae/nosuch"], "point-mae/pretrain"),
         (["point-mae", "--list", "--verify"], "cannot be given together"),

@@ -113,6 +113,10 @@ def test_a_published_episode_keeps_the_head_of_forty(tmp_path):
     assert len(record["classes"]) == 40
     assert record["classes"][:2] == ["airplane", "car"]  # original classes 0 and 7
     assert all(name.startswith("spare-") for name in record["classes"][5:])
+    np.save(tmp_path / "cloud.npy", shapes(1)[0, :, :3])
+    document = call("predict", tmp_path / "cloud.npy", "-a", only_run(tmp_path / "runs"), "--json").document
+    answers = document["predictions"][0]["probabilities"]
+    assert sum(probability for name, probability in answers.items() if name.startswith("spare-")) == 0
 
 
 def test_the_raw_tree_is_converted_once_with_progress(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import random
@@ -73,6 +74,13 @@ def flip(path):
     path.write_bytes(content)
 
 
+def replace(kept, array):
+    np.save(kept / "points.npy", array)
+    record = json.loads((kept / "arrays.json").read_text())
+    record["sha256"]["points"] = hashlib.sha256((kept / "points.npy").read_bytes()).hexdigest()
+    (kept / "arrays.json").write_text(json.dumps(record))
+
+
 DAMAGE = {
     "a flipped bit": lambda kept: flip(kept / "points.npy"),
     "a flipped bit in the labels": lambda kept: flip(kept / "labels.npy"),
@@ -82,6 +90,8 @@ DAMAGE = {
     "no record": lambda kept: (kept / "arrays.json").unlink(),
     "a record cut off": lambda kept: os.truncate(kept / "arrays.json", 30),
     "another record": lambda kept: (kept / "arrays.json").write_text('{"sha256": [1]}'),
+    "a record of nothing": lambda kept: (kept / "arrays.json").write_text('{"sha256": {}}'),
+    "another array, its hash in the record": lambda kept: replace(kept, np.zeros((3, 5))),
     "a record of no text": lambda kept: (kept / "arrays.json").write_bytes(b"\xff\x00"),
 }
 

@@ -81,8 +81,10 @@ def test_near_origin_points_are_replaced_as_the_official_sampler_leaves_them(pub
     assert not np.array_equal(ours, stored.numpy())
 
 
-def test_fewer_points_are_the_farthest_of_the_stored(published):
-    full, thinned = load(published).test.points, load(published, points=100).test.points
+def test_fewer_points_are_the_farthest_of_the_stored_for_tests_and_drawn_in_training(published):
+    whole, data = load(published), load(published, points=100)
+    full, thinned = whole.test.points, data.test.points
+    np.testing.assert_array_equal(data.train.points, whole.train.points)
     assert thinned.shape == (15, 100, 3)
     np.testing.assert_array_equal(thinned[:, 0], full[:, 0])
     for stored, kept in zip(full, thinned, strict=True):
@@ -136,19 +138,29 @@ def test_no_cloud_at_all_is_refused(published):
     refused(published, "at least one cloud")
 
 
-def test_nan_is_refused(published):
-    with h5py.File(both(published)[0], "r+") as file:
-        file["data"][1, 2, 0] = np.nan
-    refused(published, "NaN or infinite")
+@pytest.mark.parametrize("value", [np.nan, np.inf, 1e300])
+def test_numbers_that_are_not_finite_in_float32_are_refused(published, value):
+    path = both(published)[0]
+    data = write(path, 2).astype(np.float64)
+    data[1, 2, 0] = value
+    with h5py.File(path, "r+") as file:
+        del file["data"]
+        file["data"] = data
+    refused(published, "NaN, infinite or too large")
 
 
-@pytest.mark.parametrize("damage", ["text", "truncated", "no label"])
+@pytest.mark.parametrize("damage", ["text", "truncated", "no label", "unknown numbers"])
 def test_damaged_file_is_refused(published, damage):
     path = both(published)[0]
     if damage == "text":
         path.write_text("<html>please log in</html>")
     elif damage == "truncated":
         path.write_bytes(path.read_bytes()[:1000])
+    elif damage == "unknown numbers":
+        content = path.read_bytes()
+        numbers = bytes([23, 8, 0, 23, 127, 0, 0, 0])  # float32's fields and bias, as HDF5 describes them
+        assert numbers in content
+        path.write_bytes(content.replace(numbers, numbers[:-1] + b"\xff"))
     else:
         with h5py.File(path, "r+") as file:
             del file["label"]

@@ -5,7 +5,7 @@ import torch
 
 from pointlora_cli.ops.gathering import gather
 from pointlora_cli.ops.sampling import farthest_point_sampling
-from pointlora_cli.specs.data import ModelNet40Data, ShapesData
+from pointlora_cli.specs.data import ModelNet40Data, ScanObjectNNData, ShapesData
 from pointlora_cli.training.drawing import PointDrawing
 
 
@@ -25,6 +25,8 @@ def rows(cloud):
 @pytest.mark.parametrize(("points", "candidates"), [(1024, 1200), (2048, 2400), (4096, 4800), (8192, 8192)])
 def test_candidates_are_the_published_numbers(points, candidates):
     assert ModelNet40Data(points=points).drawn_from == candidates
+    if points <= 2048:
+        assert ScanObjectNNData(points=points).drawn_from == min(candidates, 2048)  # as many as are stored
 
 
 def test_the_points_are_some_of_the_farthest_from_a_random_first_one(clouds):
@@ -77,6 +79,7 @@ def test_all_stored_points_without_those_are_what_the_sampler_gives(clouds):
         assert sorted(mine) == sorted(official)
 
 
-def test_clouds_stored_as_wanted_pass_untouched(clouds):
-    draw = PointDrawing(ShapesData(points=300), torch.Generator())
-    assert draw(clouds) is clouds
+@pytest.mark.parametrize("spec", [ModelNet40Data(points=8192), ScanObjectNNData(), ShapesData(points=300)])
+def test_clouds_stored_as_wanted_pass_untouched(spec):
+    clouds = torch.randn(2, spec.points, 3)
+    assert PointDrawing(spec, torch.Generator())(clouds) is clouds
