@@ -12,7 +12,17 @@ from typing import Annotated
 import typer
 
 from pointlora_cli import __version__
-from pointlora_cli.commands import doctor, download, evaluate, finetune, inspect, predict, presets, validate
+from pointlora_cli.commands import (
+    doctor,
+    download,
+    evaluate,
+    finetune,
+    inspect,
+    merge,
+    predict,
+    presets,
+    validate,
+)
 from pointlora_cli.errors import (
     DataError,
     ExitCode,
@@ -35,6 +45,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "evaluate": evaluate.evaluate,
     "predict": predict.predict,
     "inspect": inspect.inspect,
+    "merge": merge.merge,
     "validate": validate.validate,
     "doctor": doctor.doctor,
 }

@@ -10,6 +10,15 @@ METHODS = {
     "linear": {"name": "linear"},
     "mlp3": {"name": "mlp3"},
     "lora": {"name": "lora", "rank": 2, "sites": ["qkv", "proj", "fc1", "fc2"]},
+    "bitfit": {"name": "bitfit"},
+    "vpt": {"name": "vpt", "tokens": 3},
+    "vpt-shallow": {"name": "vpt", "tokens": 3, "variant": "shallow"},
+    "adapter": {"name": "adapter", "width": 4},
+    "adapter-sequential": {"name": "adapter", "width": 4, "placement": "sequential"},
+    "idpt": {"name": "idpt", "neighbors": 4},
+    "dapt": {"name": "dapt", "rank": 4, "dropout": 0.1},
+    "ppt": {"name": "ppt", "width": 4, "centers": 6, "neighbors": 10},
+    "pointgst": {"name": "pointgst", "rank": 4, "local": 4},
     "pointlora": {"name": "pointlora", "rank": 2, "prompt_width": 4, "scales": SCALES},
     "pointlora-paper": {
         "name": "pointlora",
@@ -21,11 +30,18 @@ METHODS = {
 }
 
 
-def tiny_spec(method="pointlora", **changes):
+def tiny_spec(method="pointlora", /, **changes):
     """A spec of a model with a few thousand parameters."""
     values = {
         "data": {"source": "shapes", "points": 64},
-        "backbone": {"init": "random", "width": 16, "depth": 2, "heads": 2, "encoder_widths": (8, 12, 16)},
+        "backbone": {
+            "name": "point-mae",
+            "init": "random",
+            "width": 16,
+            "depth": 2,
+            "heads": 2,
+            "encoder_widths": (8, 12, 16),
+        },
         "tokenizer": {"centers": 12, "neighbors": 8},
         "method": METHODS[method],
     }
@@ -34,6 +50,6 @@ def tiny_spec(method="pointlora", **changes):
     return RunSpec.model_validate(values)
 
 
-def tiny_model(method="pointlora", classes=5, **changes):
+def tiny_model(method="pointlora", /, classes=5, **changes):
     """The model of `tiny_spec`, initialised."""
     return build_initialized_classifier(tiny_spec(method, **changes), classes)

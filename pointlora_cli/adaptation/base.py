@@ -9,24 +9,59 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
 
-import torch
 from torch import Tensor, nn
 
-from pointlora_cli.models.tokens import Patches, Scale, TokenLayout, TokenSequence
+from pointlora_cli.models.tokens import Patches, Scale, TokenSequence
+from pointlora_cli.specs.base import Spec
+from pointlora_cli.specs.method import AnyMethod
 
 if TYPE_CHECKING:
     from pointlora_cli.models.classifier import Classifier
     from pointlora_cli.models.initialization import WeightSource
 
+HeadName = Literal["mlp3", "mlp3-gelu", "mlp2", "linear"]
+HeadStart = Literal["uniform", "normal"]
+"""How the head's linear layers start: as PyTorch's default, or by the backbone's generic rule."""
 Trained = Iterable[nn.Module | nn.Parameter]
+
+
+class Shape(NamedTuple):
+    """What a method must know of the backbone it is made for."""
+
+    widths: tuple[int, ...]  # token channels of each block
+    queries: int  # tokens that stand for the whole cloud
+    centers: int  # patches of a cloud
+
+    @property
+    def depth(self) -> int:
+        """Blocks."""
+        return len(self.widths)
+
+    @property
+    def width(self) -> int:
+        """Channels of the tokens that leave the last block."""
+        return self.widths[-1]
+
+
+class Folded(NamedTuple):
+    """What became part of the backbone's weights, and what is left of the method."""
+
+    terms: str  # folded, in words
+    left: AnyMethod  # the method without them
+    kept: tuple[str, ...]  # what could not be folded, and why
 
 
 class Adaptation(nn.Module, ABC):
     """The base of every method. It must say what trains; whatever else it leaves, stays as it is."""
 
-    head: ClassVar[Literal["mlp3", "linear"]] = "mlp3"
+    head: ClassVar[HeadName | None] = "mlp3"  # None: the backbone's own
+    head_start: ClassVar[HeadStart] = "uniform"
+    drops_attention: ClassVar[bool] = True  # whether drop path also acts on the attention branch
+
+    def __init__(self, shape: Shape, method: Spec) -> None:
+        super().__init__()
 
     def initialize(self, source: WeightSource) -> None:
         """Set the method's own weights, each from its name and the run's seed."""
@@ -43,6 +78,17 @@ class Adaptation(nn.Module, ABC):
         """Own names -> official names, and backbone names that the official method renames."""
         return {}
 
+    def official_aliases(self) -> dict[str, str]:
+        """Second -> first official name of what the official model registers twice; the second's value counts."""
+        return {}
+
+    def fold(self, model: Classifier) -> Folded | None:
+        """Add what is linear to the weights of the backbone, in place; None where nothing is.
+
+        The method itself stays as it is: `model` is of use only with the method that is left.
+        """
+        return None
+
     def scales(self, own: Scale) -> Sequence[Scale]:
         """The groupings that `enter` wants, where the backbone's own is `own`."""
         return ()
@@ -51,29 +97,48 @@ class Adaptation(nn.Module, ABC):
         """Tokens are about to enter the transformer; `patches` holds the scales asked for, in order."""
         return sequence
 
-    def block_input(self, layer: int, tokens: Tensor, layout: TokenLayout) -> Tensor:
-        """The input (B, T, C) of a block, its positions already added."""
+    def before_block(self, layer: int, sequence: TokenSequence) -> TokenSequence:
+        """What goes to a block, its positions not yet added."""
+        return sequence
+
+    def block_input(self, layer: int, sequence: TokenSequence) -> TokenSequence:
+        """The input of a block, its positions already added."""
+        return sequence
+
+    def normalized(self, layer: int, place: Literal["norm1", "norm2"], tokens: Tensor) -> Tensor:
+        """What a norm of a block gives, (B, T, C)."""
         return tokens
 
     def projection(self, layer: int, site: str, inputs: Tensor, outputs: Tensor) -> Tensor:
         """A linear projection of a block: qkv, proj, fc1 or fc2; (B, T, I) -> (B, T, O)."""
         return outputs
 
-    def feed_forward(self, layer: int, inputs: Tensor, outputs: Tensor) -> Tensor:
-        """The feed-forward network of a block, from its normalised input; (B, T, C) -> (B, T, C)."""
+    def feed_forward(self, layer: int, sequence: TokenSequence, inputs: Tensor, outputs: Tensor) -> Tensor:
+        """The feed-forward network of a block, from its normalised input, before drop path; (B, T, C).
+
+        `sequence` holds the tokens after attention; its notes are those that `block_output` sees.
+        """
         return outputs
 
-    def block_output(self, layer: int, tokens: Tensor, layout: TokenLayout) -> Tensor:
-        """The output (B, T, C) of a block."""
-        return tokens
+    def join(self, layer: int, sequence: TokenSequence, branch: Tensor) -> Tensor:
+        """The sum (B, T, C) of the tokens after attention and the feed-forward branch, drop path applied."""
+        return sequence.tokens + branch
 
-    def pool(self, tokens: Tensor, layout: TokenLayout) -> Tensor:
-        """The feature (B, F) of the normalised tokens (B, T, C): the class token beside the maximum of the rest."""
-        return torch.cat([tokens[:, 0], tokens[:, 1:].amax(dim=1)], dim=-1)
+    def block_output(self, layer: int, sequence: TokenSequence) -> TokenSequence:
+        """The output of a block."""
+        return sequence
 
-    def feature_width(self, width: int) -> int:
-        """F of `pool` for tokens of `width` channels."""
-        return 2 * width
+    def leave(self, sequence: TokenSequence) -> TokenSequence:
+        """The tokens after the last norm."""
+        return sequence
+
+    def pool(self, sequence: TokenSequence, feature: Tensor) -> Tensor:
+        """The head's input (B, F); `feature` is the backbone's own."""
+        return feature
+
+    def feature_width(self, width: int, own: int) -> int:
+        """F of `pool`, for tokens of `width` channels and a backbone's own feature of `own`."""
+        return own
 
     def regularization(self, sequence: TokenSequence) -> Tensor | None:
         """The method's own loss term (a scalar), added to the task's."""

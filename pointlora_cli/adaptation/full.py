@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
-from pointlora_cli.adaptation.base import Adaptation, Trained
+from pointlora_cli.adaptation.base import Adaptation, HeadName, Trained
 
 if TYPE_CHECKING:
     from pointlora_cli.models.classifier import Classifier
@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 class FullFineTuning(Adaptation):
     """Every weight trains."""
+
+    head: ClassVar[HeadName | None] = None
 
     def trained(self, model: Classifier) -> Trained:
         """All of the model."""

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pointlora_cli.adaptation.base import Adaptation, Trained
-from pointlora_cli.specs.method import Site
+from pointlora_cli.adaptation.base import Adaptation, Folded, Shape, Trained
+from pointlora_cli.specs.method import LoRAMethod, MLP3Method, Site
 
 if TYPE_CHECKING:
     from pointlora_cli.models.classifier import Classifier
@@ -35,6 +35,12 @@ class LowRank(nn.Module):
         source.uniform(self.A, f"{name}.A", 1 / math.sqrt(self.A.shape[1]))
         nn.init.zeros_(self.B)
 
+    @torch.no_grad()
+    def add_to(self, layer: nn.Linear) -> None:
+        """Add scale * B A to a layer's weight, rounded once."""
+        term = self.scale * self.B.double() @ self.A.double()
+        layer.weight.copy_(layer.weight.double() + term)
+
     def forward(self, inputs: Tensor) -> Tensor:
         """(..., inputs) -> (..., outputs)."""
         low = F.linear(inputs, self.A)
@@ -44,13 +50,13 @@ class LowRank(nn.Module):
 class LowRankStack(nn.Module):
     """One `LowRank` at each site of each block."""
 
-    def __init__(self, depth: int, width: int, sites: Sequence[Site], rank: int, scale: float) -> None:
+    def __init__(self, widths: Sequence[int], sites: Sequence[Site], rank: int, scale: float) -> None:
         super().__init__()
         self.blocks = nn.ModuleList(
             nn.ModuleDict(
                 {site: LowRank(SITES[site][0] * width, SITES[site][1] * width, rank, scale) for site in sites}
             )
-            for _ in range(depth)
+            for width in widths
         )
         self.sites = frozenset(sites)
 
@@ -64,6 +70,14 @@ class LowRankStack(nn.Module):
         """The term of one projection."""
         return cast("LowRank", cast("nn.ModuleDict", self.blocks[layer])[site])
 
+    def fold(self, model: Classifier) -> str:
+        """Add every term to its projection in the backbone; say what was added."""
+        for layer in range(len(self.blocks)):
+            for site in self.sites:
+                self.term(layer, site).add_to(model.backbone.linear(layer, site))
+        sites = ", ".join(site for site in SITES if site in self.sites)
+        return f"the low-rank terms at {sites} of {len(self.blocks)} blocks"
+
     def forward(self, layer: int, site: str, inputs: Tensor) -> Tensor:
         """The value of one term: (B, T, I) -> (B, T, O)."""
         value: Tensor = self.term(layer, site)(inputs)
@@ -73,9 +87,9 @@ class LowRankStack(nn.Module):
 class LoRA(Adaptation):
     """LoRA at the chosen projections; the class token and the head train with it."""
 
-    def __init__(self, depth: int, width: int, sites: Sequence[Site], rank: int, alpha: float) -> None:
-        super().__init__()
-        self.low_rank = LowRankStack(depth, width, sites, rank, alpha / rank)
+    def __init__(self, shape: Shape, method: LoRAMethod) -> None:
+        super().__init__(shape, method)
+        self.low_rank = LowRankStack(shape.widths, method.sites, method.rank, method.alpha / method.rank)
 
     def initialize(self, source: WeightSource) -> None:
         """Set every A and B."""
@@ -83,7 +97,11 @@ class LoRA(Adaptation):
 
     def trained(self, model: Classifier) -> Trained:
         """A and B everywhere, the class token and its position, and the head."""
-        return [self.low_rank, model.backbone.cls_token, model.backbone.cls_pos, model.head]
+        return [self.low_rank, *model.backbone.class_tokens, model.head]
+
+    def fold(self, model: Classifier) -> Folded:
+        """Add every low-rank term to its projection; class token and head are left."""
+        return Folded(self.low_rank.fold(model), MLP3Method(), kept=())
 
     def projection(self, layer: int, site: str, inputs: Tensor, outputs: Tensor) -> Tensor:
         """Add the low-rank term."""

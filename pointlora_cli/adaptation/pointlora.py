@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from pointlora_cli.adaptation.base import Adaptation, Trained
+from pointlora_cli.adaptation.base import Adaptation, Folded, Shape, Trained
 from pointlora_cli.adaptation.lora import LowRankStack
-from pointlora_cli.adaptation.prompt_mlp import PromptGates, PromptMLP
+from pointlora_cli.adaptation.prompt_mlp import PromptGates, PromptMLP, prompt_mlp_names, prompted
 from pointlora_cli.adaptation.token_selection import MaskPredictor, score_entropy, select_tokens
-from pointlora_cli.models.tokens import Patches, Scale, TokenLayout, TokenSequence
+from pointlora_cli.models.tokens import Patches, Scale, TokenSequence
 from pointlora_cli.specs.method import PointLoRAMethod
 
 if TYPE_CHECKING:
@@ -32,18 +32,19 @@ PROMPT_OUTPUTS = {"qkv": 3, "proj": 1, "ffn": 1}
 class PointLoRA(Adaptation):
     """LoRA, multi-scale token selection and shared prompt MLPs."""
 
-    def __init__(self, depth: int, width: int, method: PointLoRAMethod) -> None:
-        super().__init__()
+    def __init__(self, shape: Shape, method: PointLoRAMethod) -> None:
+        super().__init__(shape, method)
+        width = shape.width
         self.method = method
         self.keep = tuple(scale.keep for scale in method.scales)
         scale = method.alpha / method.rank if method.scale_lora else 1.0
-        self.low_rank = LowRankStack(depth, width, method.sites, method.rank, scale)
+        self.low_rank = LowRankStack(shape.widths, method.sites, method.rank, scale)
         self.mask_predictor = MaskPredictor(width)
         hidden = method.prompt_width
         self.site_prompts = nn.ModuleDict(
             {site: PromptMLP(width, hidden, PROMPT_OUTPUTS[site] * width) for site in method.prompt_sites}
         )
-        self.gates = PromptGates(depth, method.prompt_sites)
+        self.gates = PromptGates(shape.depth, method.prompt_sites)
         self.input_prompts = nn.ModuleDict(
             {part: PromptMLP(width, hidden, width) for part in ("patches", "selected")}
             if method.block_input_prompts
@@ -69,10 +70,21 @@ class PointLoRA(Adaptation):
             *([self.gates] if self.method.train_gate else []),
             backbone.patch_encoder.first,
             backbone.position_embedding,
-            backbone.cls_token,
-            backbone.cls_pos,
+            *backbone.class_tokens,
             model.head,
         ]
+
+    def fold(self, model: Classifier) -> Folded | None:
+        """Add every low-rank term to its projection."""
+        if not self.method.sites:
+            return None
+        kept = ["the token selection: it adds tokens of each cloud's own"]
+        if self.method.prompt_sites:
+            kept.append(f"the prompt MLPs beside {', '.join(self.method.prompt_sites)}: they are not linear")
+        if self.method.block_input_prompts:
+            kept.append("the prompt MLPs on block inputs: they are not linear")
+        left = self.method.model_copy(update={"sites": ()})
+        return Folded(self.low_rank.fold(model), left, tuple(kept))
 
     def scales(self, own: Scale) -> Sequence[Scale]:
         """The scales of the selection."""
@@ -86,27 +98,17 @@ class PointLoRA(Adaptation):
         ]
         notes = {f"scores{index}": scale.scores for index, scale in enumerate(selected)}
         notes |= {f"selected{index}": scale.indices for index, scale in enumerate(selected)}
-        return replace(
-            sequence,
-            tokens=torch.cat([sequence.tokens, *(scale.tokens for scale in selected)], dim=1),
-            positions=torch.cat([sequence.positions, *(scale.positions for scale in selected)], dim=1),
-            layout=sequence.layout._replace(extra=sum(self.keep)),
-            notes=notes,
+        joined = sequence.with_extra(
+            torch.cat([scale.tokens for scale in selected], dim=1),
+            torch.cat([scale.positions for scale in selected], dim=1),
         )
+        return replace(joined, notes=notes)
 
-    def block_input(self, layer: int, tokens: Tensor, layout: TokenLayout) -> Tensor:
+    def block_input(self, layer: int, sequence: TokenSequence) -> TokenSequence:
         """Pass the patches and the selected tokens through their prompt MLPs, residually."""
         if not self.method.block_input_prompts:
-            return tokens
-        queries, patches, selected = torch.split(tokens, list(layout), dim=1)
-        return torch.cat(
-            [
-                queries,
-                patches + self.input_prompts["patches"](patches),
-                selected + self.input_prompts["selected"](selected),
-            ],
-            dim=1,
-        )
+            return sequence
+        return prompted(sequence, self.input_prompts["patches"], self.input_prompts["selected"])
 
     def projection(self, layer: int, site: str, inputs: Tensor, outputs: Tensor) -> Tensor:
         """Add the low-rank term and the shared prompt MLP, where the site has them."""
@@ -114,17 +116,16 @@ class PointLoRA(Adaptation):
             outputs = outputs + self.low_rank(layer, site, inputs)
         return self._prompted(layer, site, inputs, outputs)
 
-    def feed_forward(self, layer: int, inputs: Tensor, outputs: Tensor) -> Tensor:
+    def feed_forward(self, layer: int, sequence: TokenSequence, inputs: Tensor, outputs: Tensor) -> Tensor:
         """Add the shared prompt MLP of the feed-forward network, where there is one."""
         return self._prompted(layer, "ffn", inputs, outputs)
 
     def _prompted(self, layer: int, site: str, inputs: Tensor, outputs: Tensor) -> Tensor:
         if site not in self.method.prompt_sites:
             return outputs
-        prompted: Tensor = outputs + self.gates(layer, site).to(outputs.dtype) * self.site_prompts[site](
-            inputs
-        )
-        return prompted
+        gate = self.gates(layer, site).to(outputs.dtype)
+        changed: Tensor = outputs + gate * self.site_prompts[site](inputs)
+        return changed
 
     def regularization(self, sequence: TokenSequence) -> Tensor | None:
         """The entropy of the selection scores, with the sign and weights of the spec."""
@@ -153,9 +154,7 @@ class PointLoRA(Adaptation):
         prompts = {f"site_prompts.{site}": f"prompt_{site}_mlp" for site in self.method.prompt_sites}
         prompts |= {"input_prompts.patches": "prompt_mlp", "input_prompts.selected": "prompt_pos_mlp"}
         for mine, official in prompts.items():
-            for own_layer, index in (("linear1", 0), ("linear2", 2)):
-                for kind in ("weight", "bias"):
-                    names[f"adaptation.{mine}.{own_layer}.{kind}"] = f"blocks.{official}.{index}.{kind}"
+            names |= prompt_mlp_names(f"adaptation.{mine}", f"blocks.{official}")
         for own_layer in ("fc1", "fc2"):
             for kind in ("weight", "bias"):
                 names[f"adaptation.mask_predictor.{own_layer}.{kind}"] = (

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar
 
-from pointlora_cli.adaptation.base import Adaptation, Trained
+from pointlora_cli.adaptation.base import Adaptation, HeadName, Trained
 
 if TYPE_CHECKING:
     from pointlora_cli.models.classifier import Classifier
@@ -15,10 +15,10 @@ class MLP3Probe(Adaptation):
 
     def trained(self, model: Classifier) -> Trained:
         """The class token, its position, and the head."""
-        return [model.backbone.cls_token, model.backbone.cls_pos, model.head]
+        return [*model.backbone.class_tokens, model.head]
 
 
 class LinearProbe(MLP3Probe):
     """The same with one linear layer as the head."""
 
-    head: ClassVar[Literal["mlp3", "linear"]] = "linear"
+    head: ClassVar[HeadName | None] = "linear"

@@ -1,11 +1,14 @@
-"""The small network that PointLoRA's layers share."""
+"""The small network that all blocks share, in PPT and in PointLoRA."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import Tensor, nn
+
+from pointlora_cli.models.tokens import TokenSequence
 
 if TYPE_CHECKING:
     from pointlora_cli.models.initialization import WeightSource
@@ -29,6 +32,25 @@ class PromptMLP(nn.Module):
         """(B, T, inputs) -> (B, T, outputs)."""
         outputs: Tensor = self.linear2(self.activation(self.linear1(tokens)))
         return outputs
+
+
+def prompt_mlp_names(own: str, official: str) -> dict[str, str]:
+    """Own names of a `PromptMLP`'s weights -> official ones, where it is a sequence of three modules."""
+    return {
+        f"{own}.{layer}.{kind}": f"{official}.{index}.{kind}"
+        for layer, index in (("linear1", 0), ("linear2", 2))
+        for kind in ("weight", "bias")
+    }
+
+
+def prompted(sequence: TokenSequence, patches: nn.Module, extra: nn.Module) -> TokenSequence:
+    """Pass the patches and the extra tokens of a block's input through a prompt MLP each, residually."""
+    before, own, after = torch.split(
+        sequence.tokens,
+        [sequence.layout.first_patch, sequence.layout.patches, sequence.layout.extra],
+        dim=1,
+    )
+    return replace(sequence, tokens=torch.cat([before, own + patches(own), after + extra(after)], dim=1))
 
 
 class PromptGates(nn.Module):

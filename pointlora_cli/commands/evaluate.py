@@ -64,7 +64,8 @@ def _document(result: EvaluationResult) -> dict[str, object]:
     return {
         "adapter": str(result.adapter),
         "data": result.data,
-        "method": result.record.spec.method.name,
+        "method": result.record.method.name,
+        "merged": result.record.merged is not None,
         "selection": result.record.spec.train.selection,
         "kept_epoch": result.record.result.get("epoch"),
         "device": result.device,
@@ -92,7 +93,7 @@ def _draw(console: Console, result: EvaluationResult) -> None:
         "accuracy", f"[bold]{percent(result.metrics.accuracy)} %[/] of {result.metrics.count:,} clouds"
     )
     table.add_row("mean class accuracy", f"{percent(result.metrics.mean_class_accuracy)} %")
-    table.add_row("method", record.spec.method.name)
+    table.add_row("method", f"{record.method.name}{', merged' if record.merged else ''}")
     table.add_row(
         "epoch kept", f"{record.result.get('epoch', '?')}: {SELECTION_WORDS[record.spec.train.selection]}"
     )

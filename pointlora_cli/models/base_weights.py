@@ -31,6 +31,12 @@ class BaseWeights:
     names: frozenset[str]  # entries of the classifier's state dict that the base supplies
 
 
+NO_BASE = BaseWeights(
+    "no other file: it is whole", "whole", None, hashlib.sha256().hexdigest(), names=frozenset()
+)
+"""The base of a merged model, whose own file holds every weight."""
+
+
 def require_weights(spec: BackboneSpec) -> Path:
     """The checkpoint of a spec with `init: checkpoint`: the file it names, or one that was downloaded.
 
@@ -47,12 +53,12 @@ def _find_weights(spec: BackboneSpec) -> tuple[Path, str | None]:
         return given, None
     settings = current_settings()
     catalog = load_catalog(settings)
-    reference = spec.weights or spec.name
+    reference = spec.weights or spec.catalog_entry
     if reference.partition("/")[0] not in catalog:
         kind = "a folder, not a file" if given.is_dir() else "no such file"
         raise DataError(
             f"pre-trained weights {given}: {kind}",
-            remedy=f"Check backbone.weights, or leave it out and run: pointlora download {spec.name}",
+            remedy=f"Check backbone.weights, or leave it out and run: pointlora download {spec.catalog_entry}",
         )
     entry, files = resolve(catalog, reference)
     cache = Cache(settings.home)
@@ -83,7 +89,7 @@ def load_base(model: Classifier, spec: BackboneSpec, seed: int) -> BaseWeights:
     if recorded not in (None, sha256):
         raise IntegrityError(
             f"{path}: it was changed after it was downloaded: its SHA-256 is {sha256}, it was {recorded}",
-            remedy=f"Run: pointlora download {spec.weights or spec.name} --remove, and download it again.",
+            remedy=f"Run: pointlora download {spec.weights or spec.catalog_entry} --remove, and download it again.",
         )
     layout, names_found = load_official_backbone(model, read_checkpoint(path), str(path))
     return BaseWeights(

@@ -2,17 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 from pointlora_cli.adaptation.build import build_adaptation
 from pointlora_cli.models.classifier import Classifier
 from pointlora_cli.models.initialization import initialize
-from pointlora_cli.models.point_mae import PointMAE
+from pointlora_cli.models.point_bert import PointBERT
+from pointlora_cli.models.point_mae import ACT, PointMAE, ReConPlain
+from pointlora_cli.models.recon import ReCon
+from pointlora_cli.specs.backbone import (
+    ACTSpec,
+    BackboneSpec,
+    PointBERTSpec,
+    PointMAESpec,
+    ReConPlainSpec,
+    ReConSpec,
+    TokenizerSpec,
+)
 from pointlora_cli.specs.run import RunSpec
+
+BACKBONES: dict[type[BackboneSpec], Callable[[Any, TokenizerSpec], PointMAE]] = {
+    PointMAESpec: PointMAE,
+    ACTSpec: ACT,
+    PointBERTSpec: PointBERT,
+    ReConSpec: ReCon,
+    ReConPlainSpec: ReConPlain,
+}
+"""The module of each backbone's spec."""
 
 
 def build_classifier(spec: RunSpec, classes: int) -> Classifier:
     """Build the classifier of a run with `classes` classes, its frozen parts frozen, its weights not yet set."""
-    backbone = PointMAE(spec.backbone, spec.tokenizer)
-    adaptation = build_adaptation(spec.method, depth=spec.backbone.depth, width=spec.backbone.width)
+    backbone = BACKBONES[type(spec.backbone)](spec.backbone, spec.tokenizer)
+    adaptation = build_adaptation(spec.method, backbone.shape)
     model = Classifier(backbone, adaptation, classes)
     model.freeze()
     return model

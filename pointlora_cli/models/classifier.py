@@ -7,7 +7,7 @@ from typing import NamedTuple
 from torch import Tensor, nn
 
 from pointlora_cli.adaptation.base import Adaptation
-from pointlora_cli.models.heads import HEADS, LinearHead, MLP3Head
+from pointlora_cli.models.heads import build_head
 from pointlora_cli.models.point_mae import PointMAE
 from pointlora_cli.models.tokens import TokenSequence
 
@@ -27,14 +27,13 @@ class Classifier(nn.Module):
         super().__init__()
         self.backbone = backbone
         self.adaptation = adaptation
-        self.head: LinearHead | MLP3Head = HEADS[adaptation.head](
-            adaptation.feature_width(backbone.width), classes
-        )
+        features = adaptation.feature_width(backbone.width, backbone.feature_width)
+        self.head = build_head(adaptation.head or backbone.head, features, classes)
 
     def forward(self, points: Tensor) -> Prediction:
         """Classify clouds (B, N, 3)."""
         sequence = self.backbone(points, self.adaptation)
-        feature = self.adaptation.pool(sequence.tokens, sequence.layout)
+        feature = self.adaptation.pool(sequence, self.backbone.pool(sequence))
         return Prediction(self.head(feature), feature, sequence)
 
     def freeze(self) -> None:
@@ -45,4 +44,4 @@ class Classifier(nn.Module):
 
     def undecayed(self) -> set[nn.Parameter]:
         """Parameters of more than one dimension without weight decay: learned tokens (not their positions)."""
-        return {self.backbone.cls_token, *self.adaptation.undecayed()}
+        return {*self.backbone.undecayed, *self.adaptation.undecayed()}

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from torch import Tensor, nn
+
+from pointlora_cli.adaptation.base import HeadName
 
 _HIDDEN = 256
 _DROPOUT = 0.5
 
 
-class LinearHead(nn.Module):
-    """One linear layer."""
+class Head(nn.Module):
+    """Layers from a feature to logits."""
 
-    def __init__(self, features: int, classes: int) -> None:
+    def __init__(self, *layers: nn.Module) -> None:
         super().__init__()
-        self.layers = nn.Sequential(nn.Linear(features, classes))
+        self.layers = nn.Sequential(*layers)
 
     def forward(self, feature: Tensor) -> Tensor:
         """(B, F) -> (B, classes)."""
@@ -23,26 +23,16 @@ class LinearHead(nn.Module):
         return logits
 
 
-class MLP3Head(nn.Module):
-    """Point-MAE's head: three linear layers with batch norm, ReLU and dropout between them."""
-
-    def __init__(self, features: int, classes: int) -> None:
-        super().__init__()
-        self.layers = nn.Sequential(
-            *_hidden_layer(features), *_hidden_layer(_HIDDEN), nn.Linear(_HIDDEN, classes)
+def build_head(name: HeadName, features: int, classes: int) -> Head:
+    """One linear layer; Point-BERT's head of two; Point-MAE's of three with batch norm, activation and dropout."""
+    if name == "linear":
+        return Head(nn.Linear(features, classes))
+    if name == "mlp2":
+        return Head(
+            nn.Linear(features, _HIDDEN), nn.ReLU(), nn.Dropout(_DROPOUT), nn.Linear(_HIDDEN, classes)
         )
-
-    def forward(self, feature: Tensor) -> Tensor:
-        """(B, F) -> (B, classes)."""
-        logits: Tensor = self.layers(feature)
-        return logits
-
-
-def _hidden_layer(inputs: int) -> list[nn.Module]:
-    return [nn.Linear(inputs, _HIDDEN), nn.BatchNorm1d(_HIDDEN), nn.ReLU(), nn.Dropout(_DROPOUT)]
-
-
-HEADS: dict[Literal["mlp3", "linear"], type[LinearHead] | type[MLP3Head]] = {
-    "mlp3": MLP3Head,
-    "linear": LinearHead,
-}
+    activation = nn.GELU if name == "mlp3-gelu" else nn.ReLU
+    hidden: list[nn.Module] = []
+    for inputs in (features, _HIDDEN):
+        hidden += [nn.Linear(inputs, _HIDDEN), nn.BatchNorm1d(_HIDDEN), activation(), nn.Dropout(_DROPOUT)]
+    return Head(*hidden, nn.Linear(_HIDDEN, classes))

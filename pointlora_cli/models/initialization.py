@@ -31,9 +31,9 @@ class WeightSource:
         return np.random.RandomState([self._seed, zlib.crc32(name.encode())])
 
     @torch.no_grad()
-    def normal(self, tensor: Tensor, name: str, std: float = STD) -> None:
-        """Normal with mean 0. (The official truncation, at +-2 absolute, is 100 deviations away.)"""
-        values = std * self._generator(name).standard_normal(tuple(tensor.shape))
+    def normal(self, tensor: Tensor, name: str, std: float = STD, mean: float = 0.0) -> None:
+        """Normal. (The official truncation, at +-2 absolute, is 50 deviations away or more.)"""
+        values = mean + std * self._generator(name).standard_normal(tuple(tensor.shape))
         tensor.copy_(torch.from_numpy(values))
 
     @torch.no_grad()
@@ -59,8 +59,8 @@ class WeightSource:
 def initialize(model: Classifier, seed: int) -> None:
     """Set every parameter and buffer of `model`.
 
-    Backbone: the generic rule. Head: PyTorch's default, which the official fine-tuning keeps. The
-    adaptation sets its own.
+    Backbone: the generic rule. Head: PyTorch's default, which the official fine-tuning keeps, or the
+    generic rule, as the method's `head_start` says. The adaptation sets its own.
     """
     source = WeightSource(seed)
     for name, module in model.backbone.named_modules(prefix="backbone"):
@@ -69,9 +69,10 @@ def initialize(model: Classifier, seed: int) -> None:
         elif isinstance(module, nn.LayerNorm | RowBatchNorm):
             nn.init.ones_(module.weight)
             nn.init.zeros_(module.bias)
-    source.normal(model.backbone.cls_token, "backbone.cls_token")
-    source.normal(model.backbone.cls_pos, "backbone.cls_pos")
+    for name, parameter in model.backbone.named_parameters(prefix="backbone", recurse=False):
+        source.normal(parameter, name)
+    starts = {"uniform": source.linear_uniform, "normal": source.linear_normal}
     for name, module in model.head.named_modules(prefix="head"):
         if isinstance(module, nn.Linear):
-            source.linear_uniform(module, name)
+            starts[model.adaptation.head_start](module, name)
     model.adaptation.initialize(source)

@@ -1,22 +1,28 @@
-"""The Point-MAE encoder (ECCV 2022) as it is fine-tuned."""
+"""Point-MAE (ECCV 2022) as it is fine-tuned, and the backbones that share its network."""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import ClassVar, cast
 
 import torch
 from torch import Tensor, nn
 
-from pointlora_cli.adaptation.base import Adaptation
+from pointlora_cli.adaptation.base import Adaptation, HeadName, Shape
+from pointlora_cli.models import official_layouts
 from pointlora_cli.models.grouping import group
+from pointlora_cli.models.official import OfficialNames
 from pointlora_cli.models.patch_encoder import PatchEncoder
 from pointlora_cli.models.tokens import Patches, Scale, TokenLayout, TokenSequence
-from pointlora_cli.models.transformer import Block
+from pointlora_cli.models.transformer import Block, run_blocks
 from pointlora_cli.specs.backbone import BackboneSpec, TokenizerSpec
 
 
 class PointMAE(nn.Module):
-    """Clouds (B, N, 3) -> normalised tokens [class token | patches | what the adaptation added]."""
+    """Clouds (B, N, 3) -> normalised tokens [class token | prompts | patches | what the adaptation added]."""
+
+    official: ClassVar[OfficialNames] = official_layouts.POINT_MAE
+    head: ClassVar[HeadName] = "mlp3"  # of full fine-tuning
 
     def __init__(self, spec: BackboneSpec, tokenizer: TokenizerSpec) -> None:
         super().__init__()
@@ -31,8 +37,45 @@ class PointMAE(nn.Module):
         self.cls_token = nn.Parameter(torch.zeros(1, 1, width))
         self.cls_pos = nn.Parameter(torch.zeros(1, 1, width))
         rates = torch.linspace(0, spec.drop_path, spec.depth, device="cpu").tolist()
-        self.blocks = nn.ModuleList(Block(width, spec.heads, rate) for rate in rates)
+        self.blocks = nn.ModuleList(self._block(spec, rate) for rate in rates)
         self.norm = nn.LayerNorm(width)
+
+    def _block(self, spec: BackboneSpec, drop_path: float) -> nn.Module:
+        return Block(spec.width, spec.heads, drop_path)
+
+    @property
+    def shape(self) -> Shape:
+        """What methods must know."""
+        return Shape((self.width,) * len(self.blocks), len(self.queries), self.scale.centers)
+
+    @property
+    def queries(self) -> list[tuple[nn.Parameter, nn.Parameter]]:
+        """The learned tokens (1, 1, C) that stand for the whole cloud, each with its position."""
+        return [(self.cls_token, self.cls_pos)]
+
+    @property
+    def class_tokens(self) -> list[nn.Parameter]:
+        """What trains with a probe: the class token and its position."""
+        return [self.cls_token, self.cls_pos]
+
+    @property
+    def undecayed(self) -> list[nn.Parameter]:
+        """Parameters of more than one dimension without weight decay: learned tokens (not their positions)."""
+        return [token for token, _ in self.queries]
+
+    def linear(self, layer: int, site: str) -> nn.Linear:
+        """A projection of a block: qkv, proj, fc1 or fc2."""
+        return cast("Block", self.blocks[layer]).linear(site)
+
+    @property
+    def feature_width(self) -> int:
+        """Channels of `pool`."""
+        return (len(self.queries) + 1) * self.width
+
+    def pool(self, sequence: TokenSequence) -> Tensor:
+        """The queries beside the maximum of all other tokens, (B, (Q + 1) C)."""
+        queries, others = sequence.tokens.tensor_split([sequence.layout.queries], dim=1)
+        return torch.cat([queries.flatten(1), others.amax(dim=1)], dim=-1)
 
     def forward(self, points: Tensor, adaptation: Adaptation) -> TokenSequence:
         """Encode clouds (B, N, 3).
@@ -41,19 +84,22 @@ class PointMAE(nn.Module):
             ValueError: a grouping asks for more centers or neighbors than there are points.
         """
         own, *wanted = self._patches(points, [self.scale, *adaptation.scales(self.scale)])
-        batch = points.shape[0]
-        sequence = TokenSequence(
-            torch.cat([self.cls_token.expand(batch, -1, -1), own.tokens], dim=1),
-            torch.cat([self.cls_pos.expand(batch, -1, -1), own.positions], dim=1),
-            TokenLayout(queries=1, patches=self.scale.centers, extra=0),
+        tokens, positions = (
+            [part.expand(len(points), -1, -1) for part in parts] for parts in zip(*self.queries, strict=True)
         )
-        sequence = adaptation.enter(sequence, wanted)
-        tokens = sequence.tokens
-        for layer, block in enumerate(self.blocks):
-            tokens = adaptation.block_input(layer, tokens + sequence.positions, sequence.layout)
-            tokens = block(tokens, layer, adaptation)
-            tokens = adaptation.block_output(layer, tokens, sequence.layout)
-        return replace(sequence, tokens=self.norm(tokens))
+        sequence = TokenSequence(
+            torch.cat([*tokens, own.tokens], dim=1),
+            torch.cat([*positions, own.positions], dim=1),
+            TokenLayout(queries=len(tokens), patches=self.scale.centers),
+            points,
+            own.centers,
+        )
+        sequence = run_blocks(self.blocks, adaptation.enter(sequence, wanted), adaptation)
+        return adaptation.leave(replace(sequence, tokens=self.norm(sequence.tokens)))
+
+    def _bridged(self, tokens: Tensor) -> Tensor:
+        """What the patch encoder gives (B, G, E), as the transformer takes it (B, G, C)."""
+        return tokens
 
     def _patches(self, points: Tensor, scales: list[Scale]) -> list[Patches]:
         """Group and encode each distinct scale once, whoever asked for it."""
@@ -70,7 +116,21 @@ class PointMAE(nn.Module):
         # What the blocks add to stays in the type of the parameters, also where they compute in bfloat16.
         kind = self.cls_token.dtype
         patches = {
-            scale: Patches(grouping.centers, tokens.to(kind), positions[:, : scale.centers].to(kind))
+            scale: Patches(
+                grouping.centers, self._bridged(tokens).to(kind), positions[:, : scale.centers].to(kind)
+            )
             for scale, grouping, (tokens, _) in zip(distinct, groupings, encoded, strict=True)
         }
         return [patches[scale] for scale in scales]
+
+
+class ACT(PointMAE):
+    """ACT (ICLR 2023): the same network from another pre-training, its class token included."""
+
+    official: ClassVar[OfficialNames] = official_layouts.ACT
+
+
+class ReConPlain(PointMAE):
+    """ReCon's patch weights in plain blocks: what "ReCon" stands for in PPT, PointGST and others."""
+
+    official: ClassVar[OfficialNames] = official_layouts.RECON_PLAIN

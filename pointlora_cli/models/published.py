@@ -10,10 +10,11 @@ import torch
 from torch import Tensor
 
 from pointlora_cli.errors import DataError
+from pointlora_cli.models import official_layouts
 from pointlora_cli.models.build import build_classifier
 from pointlora_cli.models.checkpoint_file import read_checkpoint
-from pointlora_cli.models.official import load_official_backbone, strip_container
-from pointlora_cli.specs.backbone import LARGEST_WIDTH, BackboneSpec
+from pointlora_cli.models.official import load_official_backbone
+from pointlora_cli.specs.backbone import LARGEST_WIDTH, PointMAESpec
 from pointlora_cli.specs.method import FullMethod
 from pointlora_cli.specs.run import RunSpec
 
@@ -55,16 +56,18 @@ def check_published(path: Path, layout: str | None, beginnings: Sequence[str], n
 
 def _check_point_mae(weights: Mapping[str, Tensor], name: str) -> str:
     """Every name and shape against the network of the sizes that the file itself shows."""
-    backbone = _sizes({strip_container(key): value for key, value in weights.items()})
+    backbone = _sizes(
+        {official_layouts.POINT_MAE.unwrap(key) or key: value for key, value in weights.items()}
+    )
     with torch.device("meta"):
         model = build_classifier(RunSpec(backbone=backbone, method=FullMethod()), _CLASSES)
     layout, _ = load_official_backbone(model, weights, name)
     return f"Point-MAE, {layout}, width {backbone.width}, {backbone.depth} blocks"
 
 
-def _sizes(weights: Mapping[str, Tensor]) -> BackboneSpec:
+def _sizes(weights: Mapping[str, Tensor]) -> PointMAESpec:
     """The sizes of the network whose weights these are; the published ones where they do not tell."""
-    published = BackboneSpec()
+    published = PointMAESpec()
 
     def rows(key: str, otherwise: int) -> int:
         tensor = weights.get(key)
@@ -76,7 +79,7 @@ def _sizes(weights: Mapping[str, Tensor]) -> BackboneSpec:
     found = [re.match(r"blocks\.blocks\.(\d{1,3})\.", key) for key in weights]
     depth = 1 + max((int(match[1]) for match in found if match), default=published.depth - 1)
     first, second, third = published.encoder_widths
-    return BackboneSpec(
+    return PointMAESpec(
         width=width,
         depth=min(depth, _MOST_BLOCKS),
         heads=next(heads for heads in (6, 4, 2, 1) if width % heads == 0),

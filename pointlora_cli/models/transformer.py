@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pointlora_cli.adaptation.base import Adaptation
+from pointlora_cli.models.tokens import TokenSequence
 
 
 class DropPath(nn.Module):
@@ -55,8 +60,21 @@ class FeedForward(nn.Module):
     def forward(self, tokens: Tensor, layer: int, adaptation: Adaptation) -> Tensor:
         """(B, T, C) -> (B, T, C)."""
         hidden = F.gelu(adaptation.projection(layer, "fc1", tokens, self.fc1(tokens)))
-        outputs = adaptation.projection(layer, "fc2", hidden, self.fc2(hidden))
-        return adaptation.feed_forward(layer, tokens, outputs)
+        return adaptation.projection(layer, "fc2", hidden, self.fc2(hidden))
+
+
+class PlainFeedForward(nn.Module):
+    """fc1, GELU, fc2, where no adaptation reaches."""
+
+    def __init__(self, width: int, hidden: int) -> None:
+        super().__init__()
+        self.fc1 = nn.Linear(width, hidden)
+        self.fc2 = nn.Linear(hidden, width)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """(B, T, C) -> (B, T, C)."""
+        outputs: Tensor = self.fc2(F.gelu(self.fc1(tokens)))
+        return outputs
 
 
 class Block(nn.Module):
@@ -70,8 +88,33 @@ class Block(nn.Module):
         self.mlp = FeedForward(width, 4 * width)
         self.drop_path = DropPath(drop_path)
 
-    def forward(self, tokens: Tensor, layer: int, adaptation: Adaptation) -> Tensor:
-        """(B, T, C) -> (B, T, C)."""
-        tokens = tokens + self.drop_path(self.attn(self.norm1(tokens), layer, adaptation))
-        outputs: Tensor = tokens + self.drop_path(self.mlp(self.norm2(tokens), layer, adaptation))
-        return outputs
+    def linear(self, site: str) -> nn.Linear:
+        """The layer of a projection: qkv, proj, fc1 or fc2."""
+        return cast("nn.Linear", getattr(self.attn if site in {"qkv", "proj"} else self.mlp, site))
+
+    def forward(self, sequence: TokenSequence, layer: int, adaptation: Adaptation) -> Tensor:
+        """A sequence of T tokens -> (B, T, C)."""
+        mixed = self.attn(
+            adaptation.normalized(layer, "norm1", self.norm1(sequence.tokens)), layer, adaptation
+        )
+        sequence = replace(
+            sequence,
+            tokens=sequence.tokens + (self.drop_path(mixed) if adaptation.drops_attention else mixed),
+        )
+        inputs = adaptation.normalized(layer, "norm2", self.norm2(sequence.tokens))
+        branch = adaptation.feed_forward(layer, sequence, inputs, self.mlp(inputs, layer, adaptation))
+        return adaptation.join(layer, sequence, self.drop_path(branch))
+
+
+def run_blocks(
+    blocks: Iterable[nn.Module], sequence: TokenSequence, adaptation: Adaptation, first: int = 0
+) -> TokenSequence:
+    """Pass a sequence through blocks, which count from `first`; its positions are added before each."""
+    for layer, block in enumerate(blocks, start=first):
+        sequence = adaptation.before_block(layer, sequence)
+        if sequence.positions is not None:
+            sequence = replace(sequence, tokens=sequence.tokens + sequence.positions)
+        sequence = adaptation.block_input(layer, sequence)
+        sequence = replace(sequence, tokens=block(sequence, layer, adaptation))
+        sequence = adaptation.block_output(layer, sequence)
+    return sequence

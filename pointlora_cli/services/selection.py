@@ -33,7 +33,7 @@ class SelectionViews:
     def __init__(self, trained: TrainedModel, folder: Path) -> None:
         if not isinstance(trained.model.adaptation, PointLoRA):
             raise UsageError(
-                f"the method of {trained.folder} is {trained.record.spec.method.name}, which selects no tokens",
+                f"the method of {trained.folder} is {trained.record.method.name}, which selects no tokens",
                 remedy="Leave out --selection, or give a model of method pointlora.",
             )
         try:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import torch
 
-from pointlora_cli.errors import DataError
-from pointlora_cli.models.base_weights import load_base, require_weights
+from pointlora_cli.errors import DataError, UsageError
+from pointlora_cli.models.base_weights import NO_BASE, load_base, require_weights
 from pointlora_cli.models.build import build_classifier, build_initialized_classifier
 from pointlora_cli.models.classifier import Classifier
 from pointlora_cli.specs.run import RunSpec
@@ -37,14 +37,17 @@ def load_trained_model(folder: Path, *, base: Path | None = None, device: str | 
 
     Raises:
         DataError: adapter or base are missing, or do not belong together.
+        UsageError: a base is given for a merged model, or there is no such device.
         IntegrityError: the adapter's file was changed.
     """
     record, tensors = read_adapter(folder)
-    spec = record.spec
+    spec, whole = record.spec, record.merged is not None
+    if base is not None and whole:
+        raise UsageError(f"{folder} holds a merged model, which needs no base", remedy="Leave out --base.")
     if base is not None:
         backbone = spec.backbone.model_copy(update={"init": "checkpoint", "weights": str(base)})
         spec = spec.model_copy(update={"backbone": backbone})
-    if spec.backbone.init == "checkpoint":
+    if spec.backbone.init == "checkpoint" and not whole:
         try:
             require_weights(spec.backbone)
         except DataError as error:
@@ -55,10 +58,12 @@ def load_trained_model(folder: Path, *, base: Path | None = None, device: str | 
     target = resolve_device(device or _device_here(spec))
     dtype = resolve_precision(spec.train.precision, target)
     with torch.device("meta"):  # a record can claim any size; its tensors cannot
-        require_shapes(build_classifier(spec, len(record.classes)), tensors, folder)
+        require_shapes(build_classifier(spec, len(record.classes)), tensors, folder, whole=whole)
+    build = build_classifier if whole else build_initialized_classifier
     with memory_guard("Run on the CPU with --device cpu, or free memory."):
-        model = build_initialized_classifier(spec, len(record.classes)).to(target)
-    apply_adapter(model, load_base(model, spec.backbone, spec.train.seed), record, tensors, folder)
+        model = build(spec, len(record.classes)).to(target)
+    own = NO_BASE if whole else load_base(model, spec.backbone, spec.train.seed)
+    apply_adapter(model, own, record, tensors, folder)
     return TrainedModel(folder, record, model.eval(), target, dtype)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 from typing_extensions import Self
@@ -24,9 +24,9 @@ class TokenizerSpec(Spec):
 
 
 class BackboneSpec(Spec):
-    """Point-MAE (ECCV 2022): a mini-PointNet patch encoder and a plain transformer."""
+    """What every backbone has: where its weights come from, a mini-PointNet and a transformer."""
 
-    name: Literal["point-mae"] = "point-mae"
+    name: str
     init: Literal["checkpoint", "random"] = Field(
         default="checkpoint",
         description="Start from a pre-trained checkpoint, or from seeded random weights.",
@@ -47,6 +47,11 @@ class BackboneSpec(Spec):
         default=128, ge=1, le=LARGEST_WIDTH, description="Hidden channels of the position MLP."
     )
 
+    @property
+    def catalog_entry(self) -> str:
+        """The catalogue's entry of the published pre-training."""
+        return self.name
+
     @model_validator(mode="after")
     def _sizes_fit(self) -> Self:
         if self.width % self.heads:
@@ -58,3 +63,47 @@ class BackboneSpec(Spec):
                 "weights are given, but init is 'random': set init to 'checkpoint' or drop weights"
             )
         return self
+
+
+class PointMAESpec(BackboneSpec):
+    """Point-MAE (ECCV 2022): a mini-PointNet patch encoder and a plain transformer."""
+
+    name: Literal["point-mae"] = "point-mae"
+
+
+class ACTSpec(BackboneSpec):
+    """ACT (ICLR 2023): Point-MAE's network, pre-trained with a class token by an image teacher."""
+
+    name: Literal["act"] = "act"
+
+
+class PointBERTSpec(BackboneSpec):
+    """Point-BERT (CVPR 2022): a narrower patch encoder, bridged to the transformer."""
+
+    name: Literal["point-bert"] = "point-bert"
+    patch_width: int = Field(
+        default=256, ge=1, le=LARGEST_WIDTH, description="Channels of a patch before the bridge."
+    )
+
+
+class ReConSpec(BackboneSpec):
+    """ReCon (ICML 2023): three query tokens, cross attention, residuals from the normalised input."""
+
+    name: Literal["recon"] = "recon"
+    drop_path: float = Field(default=0.2, ge=0, lt=1, description="Stochastic depth of the last block.")
+
+
+class ReConPlainSpec(BackboneSpec):
+    """ReCon's patch weights in Point-MAE's plain blocks, as PPT and PointGST use them."""
+
+    name: Literal["recon-plain"] = "recon-plain"
+
+    @property
+    def catalog_entry(self) -> str:
+        """The same file as ReCon's."""
+        return "recon"
+
+
+AnyBackbone = Annotated[
+    PointMAESpec | ACTSpec | PointBERTSpec | ReConSpec | ReConPlainSpec, Field(discriminator="name")
+]

@@ -8,8 +8,8 @@ from typing import Any
 from pointlora_cli.specs.run import RunSpec
 from pointlora_cli.specs.shape import TaggedUnion, unions_of
 
-# An option of this name exists in several members, but is about that member's own folder.
-_NEVER_SHARED = {("data", "root")}
+# An option of this name exists in several members, but is about that member's own files or kinds.
+_NEVER_SHARED = {("data", "root"), ("backbone", "weights"), ("method", "variant")}
 
 
 def merge(under: Any, over: Any) -> Any:
@@ -24,8 +24,8 @@ def without_foreign_options(tree: dict[str, Any], tags: dict[str, str]) -> dict[
     """A copy of `tree` in which each union is the member that `tags` names.
 
     Where that is another member than the tree's own, options of other members are dropped and those
-    of both stay, except the folder of a data set, which is never that of another. Keys that no member
-    has stay too, so that a slip of the pen is still refused.
+    of both stay, except the files of a data set or a backbone and the variant of a method, which are
+    never those of another. Keys that no member has stay too, so that a slip of the pen is still refused.
     """
     kept = copy.deepcopy(tree)
     for key, union in unions_of(RunSpec).items():

@@ -111,8 +111,7 @@ class PointLoRAMethod(Spec):
     scale_lora: bool = Field(default=False, description="Apply alpha / rank. released: no; paper: yes.")
     sites: tuple[Site, ...] = Field(
         default=("qkv", "proj"),
-        min_length=1,
-        description="Where LoRA goes. released: qkv, proj; paper: qkv, fc1, fc2.",
+        description="Where LoRA goes; empty: nowhere. released: qkv, proj; paper: qkv, fc1, fc2.",
     )
     prompt_width: int = Field(
         default=32, ge=1, le=65_536, description="Hidden channels of the shared prompt MLPs."
@@ -173,6 +172,122 @@ class PointLoRAMethod(Spec):
         return self
 
 
+class BitFitMethod(Spec):
+    """BitFit (ACL 2022): every bias trains, with the class token and the head."""
+
+    name: Literal["bitfit"] = "bitfit"
+
+
+class VPTMethod(Spec):
+    """Visual prompt tuning (ECCV 2022): learned tokens at the end of the sequence."""
+
+    name: Literal["vpt"] = "vpt"
+    variant: Literal["deep", "shallow"] = Field(
+        default="deep",
+        description="deep: new tokens for every block; shallow: one set, from the first block on.",
+    )
+    tokens: int = Field(default=10, ge=1, le=1024, description="Prompt tokens.")
+
+
+class AdapterMethod(Spec):
+    """Bottleneck adapters (ICML 2019) at every feed-forward network."""
+
+    name: Literal["adapter"] = "adapter"
+    width: int = Field(default=64, ge=1, le=65_536, description="Channels of the bottleneck.")
+    placement: Literal["parallel", "sequential"] = Field(
+        default="parallel", description="Beside the feed-forward network, or after it."
+    )
+
+
+class IDPTMethod(Spec):
+    """IDPT (ICCV 2023): one prompt before the last block, generated from the cloud's own tokens."""
+
+    name: Literal["idpt"] = "idpt"
+    neighbors: int = Field(
+        default=20,
+        ge=1,
+        le=1024,
+        description="Nearest patches of each, by their features, in the graph that makes the prompt; the "
+        "patch itself is one.",
+    )
+
+
+class DAPTMethod(Spec):
+    """DAPT (CVPR 2024): dynamic adapters, scale and shift everywhere, and prompts made by the adapters.
+
+    The defaults are those released for PB_T50_RS. The others: OBJ_BG has dropout 0.5; OBJ_ONLY dropout 0
+    and no patch pooling; ModelNet40 rank 72, dropout 0 and no prompt pooling. Drop path is 0.3, but 0.1
+    for OBJ_ONLY and ModelNet40.
+    """
+
+    name: Literal["dapt"] = "dapt"
+    rank: int = Field(
+        default=64,
+        ge=1,
+        le=65_536,
+        description="Channels of the adapters' bottleneck. Released: 64; ModelNet40: 72.",
+    )
+    dropout: float = Field(
+        default=0.2,
+        ge=0,
+        lt=1,
+        description="Dropout inside the adapters. Released: PB_T50_RS 0.2; OBJ_BG 0.5; OBJ_ONLY and ModelNet40 0.",
+    )
+    prompt_pooling: Literal["mean", "max", "none"] = Field(
+        default="mean",
+        description="How the prompts enter the head's feature. Released: mean; ModelNet40: none.",
+    )
+    patch_pooling: Literal["mean", "max", "none"] = Field(
+        default="max",
+        description="How the patches enter the head's feature. Released: max; OBJ_ONLY: none.",
+    )
+
+
+class PPTMethod(Spec):
+    """PPT, positional prompt tuning (arXiv 2408.11567): tokens of a second grouping, and shared prompt MLPs."""
+
+    name: Literal["ppt"] = "ppt"
+    width: int = Field(default=256, ge=1, le=65_536, description="Hidden channels of the shared prompt MLPs.")
+    centers: int | None = Field(
+        default=None, ge=1, le=4096, description="Patches of the second grouping; null: the backbone's."
+    )
+    neighbors: int | None = Field(
+        default=None, ge=1, le=1024, description="Points of such a patch; null: the backbone's."
+    )
+
+
+class PointGSTMethod(Spec):
+    """PointGST (TPAMI 2025): adapters in the spectral domain of the patch centers' graph."""
+
+    name: Literal["pointgst"] = "pointgst"
+    rank: int = Field(default=36, ge=1, le=65_536, description="Channels of the adapters.")
+    local: int = Field(
+        default=32,
+        ge=2,
+        le=4096,
+        description="Patches of a local group, along a Z-order curve; must divide tokenizer.centers.",
+    )
+    graph: Literal["exact", "released"] = Field(
+        default="exact",
+        description="The unit of distance in the graph. exact: the smallest distance between two centers "
+        "of the cloud, so that no prediction depends on the batch. released: the smallest positive entry of "
+        "the whole batch's float32 distance matrix, which in effect is rounding on its diagonal, so that "
+        "results depend on the batch and the machine.",
+    )
+
+
 AnyMethod = Annotated[
-    FullMethod | LinearMethod | MLP3Method | LoRAMethod | PointLoRAMethod, Field(discriminator="name")
+    FullMethod
+    | LinearMethod
+    | MLP3Method
+    | BitFitMethod
+    | LoRAMethod
+    | AdapterMethod
+    | VPTMethod
+    | IDPTMethod
+    | DAPTMethod
+    | PPTMethod
+    | PointGSTMethod
+    | PointLoRAMethod,
+    Field(discriminator="name"),
 ]

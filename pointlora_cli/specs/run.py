@@ -7,10 +7,10 @@ from typing import Literal
 from pydantic import Field, model_validator
 from typing_extensions import Self
 
-from pointlora_cli.specs.backbone import BackboneSpec, TokenizerSpec
+from pointlora_cli.specs.backbone import AnyBackbone, PointMAESpec, TokenizerSpec
 from pointlora_cli.specs.base import Spec
 from pointlora_cli.specs.data import AnyData, ShapesData
-from pointlora_cli.specs.method import AnyMethod, PointLoRAMethod
+from pointlora_cli.specs.method import AnyMethod, IDPTMethod, PointGSTMethod, PointLoRAMethod, PPTMethod
 from pointlora_cli.specs.training import AugmentationSpec, OptimizerSpec, OutputSpec, ScheduleSpec, TrainSpec
 
 
@@ -23,7 +23,7 @@ class RunSpec(Spec):
     description: str = Field(default="", description="One line for `pointlora presets`.")
     task: Literal["classification"] = "classification"
     data: AnyData = ShapesData()
-    backbone: BackboneSpec = BackboneSpec()
+    backbone: AnyBackbone = PointMAESpec()
     tokenizer: TokenizerSpec = TokenizerSpec()
     method: AnyMethod = PointLoRAMethod()
     optimizer: OptimizerSpec = OptimizerSpec()
@@ -40,6 +40,15 @@ class RunSpec(Spec):
             for key, value in (("centers", scale[0]), ("neighbors", scale[1]))
             if value > self.data.points
         ]
+        centers = self.tokenizer.centers
+        if isinstance(self.method, PointGSTMethod) and centers % self.method.local:
+            problems.append(
+                f"method.local ({self.method.local}) does not divide tokenizer.centers ({centers})"
+            )
+        if isinstance(self.method, IDPTMethod) and self.method.neighbors > centers:
+            problems.append(
+                f"method.neighbors ({self.method.neighbors}) is more than tokenizer.centers ({centers})"
+            )
         if problems:
             raise ValueError("; ".join(problems))
         return self
@@ -51,4 +60,6 @@ class RunSpec(Spec):
                 (f"method.scales.{index}", (scale.centers, scale.neighbors))
                 for index, scale in enumerate(self.method.scales)
             ]
+        if isinstance(self.method, PPTMethod):
+            found.append(("method", (self.method.centers or 1, self.method.neighbors or 1)))
         return found

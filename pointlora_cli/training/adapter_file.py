@@ -3,6 +3,9 @@
 `adapter.safetensors` holds the trained parameters, the head, the method's own weights and the buffers
 of the backbone (batch-norm statistics move also where the weights are frozen). `adapter.json` says what
 they are, which base they belong to, and how a cloud is brought to them.
+
+A merged model is an adapter whose base supplies nothing: it holds every weight, and its record says what
+it was made of.
 """
 
 from __future__ import annotations
@@ -25,6 +28,7 @@ from pointlora_cli.files import written_atomically
 from pointlora_cli.models.base_weights import BaseWeights
 from pointlora_cli.models.classifier import Classifier
 from pointlora_cli.specs.data import Normalization
+from pointlora_cli.specs.method import AnyMethod
 from pointlora_cli.specs.run import RunSpec
 
 WEIGHTS: Final = "adapter.safetensors"
@@ -60,6 +64,16 @@ class Resampling(_Record):
     normalize: Normalization
 
 
+class MergeRecord(_Record):
+    """What a merged model was made of."""
+
+    method: AnyMethod
+    base: BaseRecord
+    adapter_sha256: str  # of the adapter's weights file
+    folded: str
+    kept: tuple[str, ...]
+
+
 class AdapterRecord(_Record):
     """The content of `adapter.json`."""
 
@@ -73,6 +87,12 @@ class AdapterRecord(_Record):
     weights: WeightsRecord
     spec: RunSpec
     result: dict[str, Any]
+    merged: MergeRecord | None = None
+
+    @property
+    def method(self) -> AnyMethod:
+        """What the model was trained with; of a merged one, the spec has what is left of it."""
+        return self.merged.method if self.merged else self.spec.method
 
     @pydantic.model_validator(mode="after")
     def _agrees_with_itself(self) -> Self:
@@ -98,6 +118,7 @@ def save_adapter(
     spec: RunSpec,
     classes: tuple[str, ...],
     result: Mapping[str, Any],
+    merged: MergeRecord | None = None,
 ) -> AdapterRecord:
     """Write the adapter of `model` into `folder`, over an older one.
 
@@ -123,6 +144,7 @@ def save_adapter(
         weights=WeightsRecord(sha256=hashlib.sha256(content).hexdigest(), bytes=len(content)),
         spec=spec,
         result=dict(result),
+        merged=merged,
     )
     folder.mkdir(parents=True, exist_ok=True)
     with written_atomically(folder / _PENDING) as file:
@@ -188,10 +210,13 @@ def apply_adapter(
     model.load_state_dict({**model.state_dict(), **tensors})
 
 
-def require_shapes(model: Classifier, tensors: Mapping[str, Tensor], folder: Path) -> None:
+def require_shapes(
+    model: Classifier, tensors: Mapping[str, Tensor], folder: Path, *, whole: bool = False
+) -> None:
     """Raise unless an adapter's tensors fit a model, which may have no memory yet (device meta).
 
-    It is not known before the base is there which frozen entries the adapter must hold besides.
+    It is not known before the base is there which frozen entries the adapter must hold besides; a
+    merged model holds the `whole`.
 
     Raises:
         DataError: a trained parameter is missing, or a name or shape differs.
@@ -199,7 +224,9 @@ def require_shapes(model: Classifier, tensors: Mapping[str, Tensor], folder: Pat
     shapes = {name: tuple(value.shape) for name, value in model.state_dict().items()}
     trained = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
     _require_fit(
-        {name: shapes[name] for name in shapes if name in trained or name in tensors}, tensors, folder
+        {name: shapes[name] for name in shapes if whole or name in trained or name in tensors},
+        tensors,
+        folder,
     )
 
 

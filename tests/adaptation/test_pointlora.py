@@ -1,11 +1,13 @@
 """PointLoRA's parts against the equations."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 from torch.nn import functional as F
 
+from pointlora_cli.adaptation.base import Shape
 from pointlora_cli.adaptation.lora import LowRank
 from pointlora_cli.adaptation.pointlora import PointLoRA
 from pointlora_cli.adaptation.token_selection import EPSILON, score_entropy, select_tokens
@@ -19,7 +21,7 @@ def build(**options):
     """A PointLoRA of random weights, B and gates included."""
     scales = ({"centers": 9, "neighbors": 4, "keep": 3}, {"centers": 5, "neighbors": 6, "keep": 2})
     method = PointLoRAMethod.model_validate({"scales": scales, "rank": 2, "prompt_width": 4, **options})
-    adaptation = PointLoRA(2, WIDTH, method).double()
+    adaptation = PointLoRA(Shape((WIDTH, WIDTH), 1, 9), method).double()
     torch.manual_seed(0)
     for parameter in adaptation.parameters():
         torch.nn.init.normal_(parameter)
@@ -32,7 +34,13 @@ def random_patches(groups, batch=2):
 
 def sequence(patches=9):
     tokens = torch.randn(2, 1 + patches, WIDTH, dtype=torch.float64)
-    return TokenSequence(tokens, torch.randn_like(tokens), TokenLayout(1, patches, 0))
+    return TokenSequence(
+        tokens,
+        torch.randn_like(tokens),
+        TokenLayout(1, patches),
+        torch.rand(2, 64, 3),
+        torch.rand(2, patches, 3),
+    )
 
 
 class TestSelection:
@@ -73,7 +81,8 @@ class TestBlocks:
     def test_input_prompts_change_patches_and_selected_tokens_and_leave_the_class_token(self):
         adaptation = build()
         tokens = torch.randn(2, 15, WIDTH, dtype=torch.float64)
-        changed = adaptation.block_input(1, tokens, TokenLayout(1, 9, 5))
+        before = replace(sequence(), tokens=tokens, layout=TokenLayout(1, 9, 5))
+        changed = adaptation.block_input(1, before).tokens
         prompts = adaptation.input_prompts
         expected = [tokens[:, :1], tokens[:, 1:10], tokens[:, 10:]]
         expected[1] = expected[1] + prompts["patches"](expected[1])
@@ -91,7 +100,7 @@ class TestBlocks:
         expected = frozen + z @ term.A.T @ term.B.T + gate * prompt(z)  # alpha / r is never applied there
         torch.testing.assert_close(adaptation.projection(1, "qkv", z, frozen), expected)
         assert adaptation.projection(1, "fc1", z, frozen) is frozen
-        assert adaptation.feed_forward(1, z, z) is z
+        assert adaptation.feed_forward(1, sequence(), z, z) is z
 
     def test_the_paper_adds_scaled_low_rank_to_the_ffn_and_a_prompt_beside_it(self):
         adaptation = build(variant="paper", alpha=6)
@@ -105,8 +114,9 @@ class TestBlocks:
         )
         assert adaptation.projection(0, "proj", z, z) is z
         expected = z + adaptation.gates.blocks[0]["ffn"] * adaptation.site_prompts["ffn"](z)
-        torch.testing.assert_close(adaptation.feed_forward(0, z, z), expected)
-        assert adaptation.block_input(0, z, TokenLayout(1, 9, 5)) is z
+        torch.testing.assert_close(adaptation.feed_forward(0, sequence(), z, z), expected)
+        before = sequence()
+        assert adaptation.block_input(0, before) is before
 
     def test_prompt_mlps_are_one_for_all_blocks(self):
         names = [name for name, _ in build().named_parameters() if "prompt" in name]
@@ -178,7 +188,7 @@ def test_the_gate_trains_where_asked():
     from pointlora_cli.specs.run import RunSpec
 
     for wanted in (False, True):
-        backbone = {"init": "random", "width": WIDTH, "depth": 1, "heads": 2}
+        backbone = {"name": "point-mae", "init": "random", "width": WIDTH, "depth": 1, "heads": 2}
         spec = RunSpec.model_validate(
             {"backbone": backbone, "method": {"name": "pointlora", "train_gate": wanted}}
         )

@@ -15,6 +15,7 @@ COMMANDS = (
     "evaluate",
     "predict",
     "inspect",
+    "merge",
     "validate",
     "doctor",
     "presets",

@@ -13,6 +13,9 @@ PUBLISHED = {
     "linear": (12_303, None),
     "mlp3": (268_303, None),
     "lora": (415_759, None),
+    "bitfit": (307_983, 22_093_327),
+    "vpt": (360_463, None),
+    "adapter": (863_503, None),
 }
 
 

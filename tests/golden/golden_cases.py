@@ -18,6 +18,43 @@ from pointlora_cli.specs.run import RunSpec
 FOLDER = Path(os.environ.get("POINTLORA_GOLDEN_DIR") or Path(__file__).parent)
 
 
+METHODS = {
+    ("PointLoRA", "PointTransformer_PointLoRA"): lambda config: {
+        "name": "pointlora",
+        "variant": "released",
+        "rank": config["gamma"],
+        "alpha": config["lora_alpha"],
+        "regularizer": {"weight": config["mask_loss_weight"]},
+    },
+    ("Point-MAE", "PointTransformer"): lambda config: {"name": "full"},
+    ("ACT", "PointTransformer"): lambda config: {"name": "full"},
+    ("Point-BERT", "PointTransformer"): lambda config: {"name": "full"},
+    ("ReCon", "PointTransformer"): lambda config: {"name": "full"},
+    ("DAPT", "PointTransformer_DAPT"): lambda config: {
+        "name": "dapt",
+        "rank": config["model"]["rank"],
+        "dropout": config["model"]["drop_adapter_rate"],
+        "prompt_pooling": config["model"]["prompt_token"],
+        "patch_pooling": config["model"]["patch_token"],
+    },
+    ("ICCV23-IDPT", "PointTransformer"): lambda config: {"name": "idpt"},
+    ("PPT", "PointTransformer"): lambda config: {
+        "name": "ppt",
+        "centers": config["model"]["prompt_num_group"],
+        "neighbors": config["model"]["prompt_group_size"],
+    },
+    ("PointGST", "PointTransformer_PGST"): lambda config: {
+        "name": "pointgst",
+        "rank": config["model"]["rank"],
+        "local": config["model"]["local"],
+    },
+}
+"""(official repository, official model) -> our method."""
+
+BACKBONES = {"ACT": "act", "Point-BERT": "point-bert", "ReCon": "recon"}
+"""Official repository -> our backbone, where it is not Point-MAE."""
+
+
 @dataclass(frozen=True)
 class Case:
     """A pair of files."""
@@ -51,18 +88,9 @@ class Case:
     def method(self):
         """The options of our method, or None where this version has no such model."""
         config = self.about["config"]
-        name = config.get("model", {}).get("NAME")
-        if self.about["official_repo"].endswith("/PointLoRA") and name == "PointTransformer_PointLoRA":
-            return {
-                "name": "pointlora",
-                "variant": "released",
-                "rank": config["gamma"],
-                "alpha": config["lora_alpha"],
-                "regularizer": {"weight": config["mask_loss_weight"]},
-            }
-        if self.about["official_repo"].endswith("/Point-MAE") and name == "PointTransformer":
-            return {"name": "full"}
-        return None
+        name, repository = config.get("model", {}).get("NAME"), self.about["official_repo"].partition(" ")[0]
+        make = METHODS.get((repository.rpartition("/")[2], name))
+        return make(config) if make else None
 
     def spec(self):
         """Our run spec of the case; the test is skipped where this version has no such model."""
@@ -74,8 +102,9 @@ class Case:
             {
                 "data": {"source": "shapes", "points": self.about["num_points"]},
                 "backbone": {
+                    "name": BACKBONES.get(self.about["official_repo"].rpartition("/")[2], "point-mae"),
                     "init": "random",
-                    "width": model["trans_dim"],
+                    "width": model.get("trans_dim") or model["embed_dim"],
                     "depth": model["depth"],
                     "heads": model["num_heads"],
                     "drop_path": model["drop_path_rate"],
@@ -91,7 +120,16 @@ class Case:
         salt = self.about["salt"]
         weights = {key: recipe(key, shape, salt) for key, shape in self.about["state_dict"].items()}
         load_official_model(model, weights)
+        if "basis_U" in self.arrays:
+            self._give_bases(model.adaptation)
         return model
+
+    def _give_bases(self, adaptation):
+        """Let PointGST take the case's bases for its own: their signs and scale are those of a machine."""
+        own = adaptation.spectrum
+        cloud = torch.from_numpy(self.arrays["basis_U"])
+        groups = torch.from_numpy(self.arrays["basis_subU"]).unflatten(0, (len(cloud), -1))
+        adaptation.spectrum = lambda centers: own(centers)._replace(cloud=cloud, groups=groups)
 
     def close(self, ours, name, *, scale_tolerance=None):
         """Assert that an array agrees: within the case's tolerance for logits, or relative to its largest value."""

@@ -36,15 +36,26 @@ def test_groups(case):
     np.testing.assert_array_equal(ours, np.sort(case.arrays["knn_idx_cloud0"], axis=-1))
 
 
+def block_outputs(model):
+    """A list that a pass will fill: the first cloud's tokens as they leave each block, prompts included."""
+    found, block_output = [], model.adaptation.block_output
+
+    def recorded(layer, sequence):
+        sequence = block_output(layer, sequence)
+        found.append(sequence.tokens[0])
+        return sequence
+
+    model.adaptation.block_output = recorded
+    return found
+
+
 @pytest.mark.parametrize("case", EVAL_CASES, ids=str)
 def test_forward_pass(case):
     model, arrays = case.model().eval(), case.arrays
-    tokens, blocks = [], []
+    tokens, blocks = [], block_outputs(model)
     model.backbone.patch_encoder.register_forward_hook(
         lambda module, inputs, output: tokens.append(output[0][0])
     )
-    for block in model.backbone.blocks:
-        block.register_forward_hook(lambda module, inputs, output: blocks.append(output[0]))
     with torch.no_grad():
         prediction = model(case.points)
     case.close(prediction.logits, "logits")
@@ -69,6 +80,34 @@ def test_loss_and_gradients(case):
     assert loss.item() == pytest.approx(theirs["loss"], rel=1e-5)
     loss.backward()
     assert_gradient_norms(case, gradient_norms(model))
+
+
+PARTS = {
+    ("dapt", "adapter_out_block0_cloud0"): lambda adaptation: adaptation.blocks[0].adapter,
+    ("pointgst", "adapter_out_block0_cloud0"): lambda adaptation: adaptation.adapters[0],
+    ("idpt", "generated_prompt"): lambda adaptation: adaptation.generator,
+}
+"""Method, array -> the part of the adaptation whose output the array is, or begins."""
+
+
+WITH_PARTS = [
+    (case, method, array)
+    for case in EVAL_CASES
+    for method, array in PARTS
+    if array in case.arrays and (case.method() or {}).get("name") == method
+]
+
+
+@pytest.mark.parametrize(("case", "method", "array"), WITH_PARTS, ids=str)
+def test_parts_of_the_method(case, method, array):
+    model, outputs = case.model().eval(), []
+    part = PARTS[method, array](model.adaptation)
+    part.register_forward_hook(lambda module, inputs, output: outputs.append(output))
+    with torch.no_grad():
+        model(case.points)
+    theirs = case.arrays[array]
+    ours = outputs[0] if theirs.ndim == 3 else outputs[0][0]
+    case.close(ours[: len(theirs)], array, scale_tolerance=1e-3)
 
 
 SELECTING = [case for case in EVAL_CASES if "mask_loss" in case.arrays]

@@ -13,7 +13,7 @@ import pytest
 from pointlora_cli.errors import ExitCode, UsageError
 from pointlora_cli.specs.data import FolderData
 from pointlora_cli.specs.loading import load_run_spec, run_spec_schema
-from pointlora_cli.specs.method import FullMethod, LoRAMethod, PointLoRAMethod
+from pointlora_cli.specs.method import FullMethod, LoRAMethod, PointLoRAMethod, VPTMethod
 from pointlora_cli.specs.problems import SpecError
 from pointlora_cli.specs.run import RunSpec
 
@@ -117,6 +117,11 @@ class TestSwitchingUnions:
     def test_common_options_of_the_preset_are_kept(self, presets):
         spec = load_run_spec(preset="base", presets=presets, overrides=["method.name=lora"])
         assert spec.method == LoRAMethod(rank=4)
+
+    def test_the_variant_of_one_method_is_not_that_of_another(self, presets):
+        (presets / "paper.yaml").write_text("method: {name: pointlora, variant: paper}\n")
+        spec = load_run_spec(preset="paper", presets=presets, overrides=["method.name=vpt"])
+        assert spec.method == VPTMethod()
 
     def test_a_spec_file_switches_too(self, presets, write):
         file = write("method: {name: linear}\ndata: {source: folder, root: here}")

@@ -27,6 +27,8 @@ def only(tree) -> Problem:
     return problems[0]
 
 
+METHODS = "full, linear, mlp3, bitfit, lora, adapter, vpt, idpt, dapt, ppt, pointgst, pointlora"
+
 KINDS = [
     # a tree, the key, the message, the suggestion
     (
@@ -39,7 +41,7 @@ KINDS = [
     ({"train": {"epochs": 1.5}}, "train.epochs", "must be a whole number from 1 to 100000, got 1.5", None),
     ({"train": {"epochs": None}}, "train.epochs", "must be a whole number from 1 to 100000, got null", None),
     (
-        {"backbone": {"drop_path": 1}},
+        {"backbone": {"name": "point-mae", "drop_path": 1}},
         "backbone.drop_path",
         "must be a number of at least 0 and below 1, got 1",
         None,
@@ -114,20 +116,19 @@ KINDS = [
     (
         {"method": {"name": "pointlroa", "rank": 3}},
         "method.name",
-        "must be one of full, linear, mlp3, lora, pointlora, got 'pointlroa'",
+        f"must be one of {METHODS}, got 'pointlroa'",
         "did you mean 'pointlora'?",
     ),
     (
         {"method": {"name": None}},
         "method.name",
-        "must be one of full, linear, mlp3, lora, pointlora, got null",
+        f"must be one of {METHODS}, got null",
         None,
     ),
     (
         {"method": "full"},
         "method",
-        "must be a mapping with 'name' (one of full, linear, mlp3, lora, pointlora) and its options, "
-        "got 'full'",
+        f"must be a mapping with 'name' (one of {METHODS}) and its options, got 'full'",
         "did you mean 'method.name: full'?",
     ),
     (
@@ -169,7 +170,7 @@ def test_no_word_of_pydantic_is_shown():
 def test_the_given_value_is_kept():
     assert only({"train": {"epochs": "ten"}}).given == "ten"
     assert only({"methods": {"rank": 3}}).given == {"rank": 3}
-    assert only({"backbone": {"heads": 5}}).given == 5
+    assert only({"backbone": {"name": "point-mae", "heads": 5}}).given == 5
 
 
 def test_tags_of_unions_are_not_part_of_the_key():
@@ -202,7 +203,7 @@ def test_a_key_of_another_section_is_pointed_out():
 def test_a_key_of_another_member_is_pointed_out():
     assert (
         only({"method": {"name": "full", "rank": 8}}).suggestion
-        == "it belongs to method.name lora, pointlora"
+        == "it belongs to method.name lora, dapt, pointgst, pointlora"
     )
 
 

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pointlora_cli.errors import PointLoRAError
-from pointlora_cli.specs.backbone import BackboneSpec
+from pointlora_cli.specs.backbone import PointMAESpec
 from pointlora_cli.specs.data import FolderData, ScanObjectNNData, ShapesData
 from pointlora_cli.specs.loading import dump_run_spec, load_run_spec, run_spec_schema
 from pointlora_cli.specs.method import (
@@ -66,7 +66,7 @@ SPEC = st.builds(
     description=TEXT,
     data=DATA,
     method=METHOD,
-    backbone=st.builds(BackboneSpec, drop_path=UNIT, weights=st.none() | TEXT),
+    backbone=st.builds(PointMAESpec, drop_path=UNIT, weights=st.none() | TEXT),
     optimizer=st.builds(OptimizerSpec, lr=RATE, betas=st.tuples(UNIT, UNIT), clip_norm=st.none() | RATE),
     augmentation=st.builds(AugmentationSpec, translate=st.floats(0, 10), scale=st.none()),
     schedule=st.builds(ScheduleSpec, warmup_epochs=st.just(0)),

@@ -161,7 +161,7 @@ def test_in_bfloat16_the_blocks_add_to_float32(method):
     kinds = []
     for block in model.backbone.blocks:
         block.register_forward_hook(
-            lambda module, inputs, output: kinds.extend([inputs[0].dtype, output.dtype])
+            lambda module, inputs, output: kinds.extend([inputs[0].tokens.dtype, output.dtype])
         )
     with torch.autocast("cpu", dtype=torch.bfloat16):
         model(torch.rand(2, 64, 3))

@@ -1,0 +1,114 @@
+"""How each project names the weights of its backbone, and what else its files hold."""
+
+from __future__ import annotations
+
+from pointlora_cli.models.official import Layout, OfficialNames
+
+_QUERIES = frozenset({"cls_token", "cls_pos"})
+_TUNED = Layout("fine-tuning", spare=("cls_head_finetune.",))
+_SEGMENTATION_HEAD = ("label_conv.", "propagation_0.", "convs1.", "bns1.", "convs2.", "bns2.", "convs3.")
+
+_PLAIN = {
+    "backbone.cls_token": "cls_token",
+    "backbone.cls_pos": "cls_pos",
+    "backbone.patch_encoder.first.linear1": "encoder.first_conv.0",
+    "backbone.patch_encoder.first.norm": "encoder.first_conv.1",
+    "backbone.patch_encoder.first.linear2": "encoder.first_conv.3",
+    "backbone.patch_encoder.second.linear1": "encoder.second_conv.0",
+    "backbone.patch_encoder.second.norm": "encoder.second_conv.1",
+    "backbone.patch_encoder.second.linear2": "encoder.second_conv.3",
+    "backbone.position_embedding": "pos_embed",
+    "backbone.blocks": "blocks.blocks",
+    "backbone.norm": "norm",
+    "head.layers": "cls_head_finetune",
+}
+"""Beginnings of our names -> of Point-MAE's, which the others share."""
+
+
+def _unwrapped(name: str, prefix: str) -> str:
+    """Without the wrappers of data parallel and of the pre-training model."""
+    return name.replace("module.", "").removeprefix(prefix).removeprefix("base_model.")
+
+
+def _unwrap_point_mae(name: str) -> str:
+    return _unwrapped(name, "MAE_encoder.")
+
+
+def _unwrap_act(name: str) -> str:
+    return _unwrapped(name, "ACT_encoder.")
+
+
+def _unwrap_point_bert(name: str) -> str | None:
+    """Of the pre-training only the query encoder; its momentum copy, queue and dVAE are of no concern."""
+    plain = _unwrapped(name, "")
+    if plain.startswith("transformer_q."):
+        plain = plain.removeprefix("transformer_q.")
+        return None if plain.startswith("cls_head.") else plain
+    return None if plain.startswith(("transformer_k.", "dvae.", "queue")) else plain
+
+
+def _unwrap_recon_plain(name: str) -> str | None:
+    """Without the queries of images and text, and without the branch of the queries."""
+    plain = _unwrapped(name, "MAE_encoder.")
+    is_of_queries = "_contrast." in plain or plain in {"img_token", "img_pos", "text_token", "text_pos"}
+    return None if is_of_queries else plain
+
+
+_MAE_DECODER = ("mask_token", "decoder_pos_embed.", "MAE_decoder.", "increase_dim.")
+_RECON_TEACHERS = (*_MAE_DECODER, "img_encoder.", "text_encoder.", "img_proj.", "text_proj.", "cls_proj.")
+
+POINT_MAE = OfficialNames(
+    "Point-MAE",
+    _PLAIN,
+    (
+        Layout("pre-training", missing=_QUERIES, spare=_MAE_DECODER),  # pre-trained without a class token
+        _TUNED,
+        Layout("segmentation", missing=_QUERIES, spare=_SEGMENTATION_HEAD),
+    ),
+    _unwrap_point_mae,
+)
+
+ACT = OfficialNames(
+    "ACT",
+    _PLAIN,
+    (
+        Layout(
+            "pre-training",
+            spare=(
+                "lm_head.",
+                "cls_head.",
+                "mask_token",
+                "ACT_decoder.",
+                "decoder_pos_embed.",
+                "proj_head.",
+                "dvae_tokenizer.",
+            ),
+        ),
+        _TUNED,
+    ),
+    _unwrap_act,
+)
+
+POINT_BERT = OfficialNames(
+    "Point-BERT",
+    {**_PLAIN, "backbone.bridge": "reduce_dim"},
+    (Layout("pre-training", spare=("mask_token", "lm_head.")), _TUNED),
+    _unwrap_point_bert,
+)
+
+RECON_PLAIN = OfficialNames(
+    "ReCon",
+    _PLAIN,
+    (Layout("pre-training", spare=_RECON_TEACHERS), _TUNED),
+    _unwrap_recon_plain,
+)
+
+RECON = OfficialNames(
+    "ReCon",
+    {
+        **_PLAIN,
+        **{f"backbone.{name}": name for name in ("img_token", "img_pos", "text_token", "text_pos")},
+    },
+    (Layout("pre-training", spare=_RECON_TEACHERS), _TUNED),
+    _unwrap_point_mae,
+)
