@@ -16,6 +16,7 @@ from pointlora_cli.commands import (
     doctor,
     download,
     evaluate,
+    fewshot,
     finetune,
     inspect,
     merge,
@@ -42,6 +43,7 @@ app = typer.Typer(
 COMMANDS: dict[str, Callable[..., None]] = {
     "download": download.download,
     "finetune": finetune.finetune,
+    "fewshot": fewshot.fewshot,
     "evaluate": evaluate.evaluate,
     "predict": predict.predict,
     "inspect": inspect.inspect,

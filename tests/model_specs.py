@@ -1,5 +1,8 @@
 """Small run specs for tests."""
 
+import torch
+
+from pointlora_cli.adaptation.point_peft import PointPEFT
 from pointlora_cli.models.build import build_initialized_classifier
 from pointlora_cli.specs.run import RunSpec
 
@@ -19,6 +22,14 @@ METHODS = {
     "dapt": {"name": "dapt", "rank": 4, "dropout": 0.1},
     "ppt": {"name": "ppt", "width": 4, "centers": 6, "neighbors": 10},
     "pointgst": {"name": "pointgst", "rank": 4, "local": 4},
+    "point-peft": {
+        "name": "point-peft",
+        "tokens": 5,
+        "width": 4,
+        "prompt_width": 4,
+        "local_neighbors": 4,
+        "prior": {"centers": 6, "neighbors": 8},
+    },
     "pointlora": {"name": "pointlora", "rank": 2, "prompt_width": 4, "scales": SCALES},
     "pointlora-paper": {
         "name": "pointlora",
@@ -51,5 +62,10 @@ def tiny_spec(method="pointlora", /, **changes):
 
 
 def tiny_model(method="pointlora", /, classes=5, **changes):
-    """The model of `tiny_spec`, initialised."""
-    return build_initialized_classifier(tiny_spec(method, **changes), classes)
+    """The model of `tiny_spec`, initialised, with a bank of features where the method has one."""
+    model = build_initialized_classifier(tiny_spec(method, **changes), classes)
+    if isinstance(model.adaptation, PointPEFT):
+        model.adaptation.start_from(model.backbone)
+        clouds = torch.rand(6, 64, 3, generator=torch.Generator().manual_seed(0))
+        model.adaptation.fill_bank(model.adaptation.prior(clouds))
+    return model

@@ -8,7 +8,7 @@ it needs, lists what trains, and gives its own regularisation loss.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
 
 from torch import Tensor, nn
@@ -18,6 +18,7 @@ from pointlora_cli.specs.base import Spec
 from pointlora_cli.specs.method import AnyMethod
 
 if TYPE_CHECKING:
+    from pointlora_cli.models.backbone import Backbone
     from pointlora_cli.models.classifier import Classifier
     from pointlora_cli.models.initialization import WeightSource
 
@@ -33,6 +34,7 @@ class Shape(NamedTuple):
     widths: tuple[int, ...]  # token channels of each block
     queries: int  # tokens that stand for the whole cloud
     centers: int  # patches of a cloud
+    drop_paths: tuple[float, ...] = ()  # rate of each block
 
     @property
     def depth(self) -> int:
@@ -65,6 +67,12 @@ class Adaptation(nn.Module, ABC):
 
     def initialize(self, source: WeightSource) -> None:
         """Set the method's own weights, each from its name and the run's seed."""
+
+    def start_from(self, backbone: Backbone) -> None:
+        """Take what is needed of a backbone that holds its base weights, before training changes them."""
+
+    def resize(self, sizes: Mapping[str, tuple[int, ...]]) -> None:
+        """Bring own buffers whose size the training data decides to those of a trained model, by its names."""
 
     @abstractmethod
     def trained(self, model: Classifier) -> Trained:

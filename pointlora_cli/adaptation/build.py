@@ -12,6 +12,7 @@ from pointlora_cli.adaptation.dapt import DAPT
 from pointlora_cli.adaptation.full import FullFineTuning
 from pointlora_cli.adaptation.idpt import IDPT
 from pointlora_cli.adaptation.lora import LoRA
+from pointlora_cli.adaptation.point_peft import PointPEFT
 from pointlora_cli.adaptation.pointgst import PointGST
 from pointlora_cli.adaptation.pointlora import PointLoRA
 from pointlora_cli.adaptation.ppt import PPT
@@ -30,6 +31,7 @@ from pointlora_cli.specs.method import (
     MLP3Method,
     PointGSTMethod,
     PointLoRAMethod,
+    PointPEFTMethod,
     PPTMethod,
     VPTMethod,
 )
@@ -46,6 +48,7 @@ METHODS: dict[type[Spec], Callable[[Shape, Any], Adaptation]] = {
     DAPTMethod: DAPT,
     PPTMethod: PPT,
     PointGSTMethod: PointGST,
+    PointPEFTMethod: PointPEFT,
     PointLoRAMethod: PointLoRA,
 }
 """The module of each method's spec."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import Tensor, nn
@@ -24,6 +24,7 @@ from pointlora_cli.specs.method import PointLoRAMethod
 if TYPE_CHECKING:
     from pointlora_cli.models.classifier import Classifier
     from pointlora_cli.models.initialization import WeightSource
+    from pointlora_cli.models.point_mae import PointMAE
 
 PROMPT_OUTPUTS = {"qkv": 3, "proj": 1, "ffn": 1}
 """Outputs of the layer that a prompt MLP stands beside, in multiples of the token width."""
@@ -61,7 +62,7 @@ class PointLoRA(Adaptation):
 
     def trained(self, model: Classifier) -> Trained:
         """Own parts, the first half of the patch encoder, the position embedding, class token and head."""
-        backbone = model.backbone
+        backbone = cast("PointMAE", model.backbone)  # the spec lets it be no other kind
         return [
             self.low_rank,
             self.mask_predictor,

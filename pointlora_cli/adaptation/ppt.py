@@ -20,7 +20,7 @@ the generic rule.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -33,6 +33,7 @@ from pointlora_cli.specs.method import PPTMethod
 if TYPE_CHECKING:
     from pointlora_cli.models.classifier import Classifier
     from pointlora_cli.models.initialization import WeightSource
+    from pointlora_cli.models.point_mae import PointMAE
 
 OFFICIAL_PROMPTS = {"patches": "prompt_mlp", "extra": "prompt_pos_mlp", "all": "prompt_all_mlp"}
 """The three networks, and their official names."""
@@ -59,7 +60,7 @@ class PPT(Adaptation):
 
     def trained(self, model: Classifier) -> Trained:
         """The prompt MLPs, the first half of the patch encoder, the position embedding, class token and head."""
-        backbone = model.backbone
+        backbone = cast("PointMAE", model.backbone)  # the spec lets it be no other kind
         return [
             self.prompts,
             backbone.patch_encoder.first,

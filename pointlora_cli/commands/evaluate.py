@@ -25,6 +25,13 @@ def evaluate(
     ] = None,
     base: Base = None,
     runs: Runs = DEFAULT_RUNS,
+    votes: Annotated[
+        int | None,
+        typer.Option("--vote", min=2, max=1000, help="Average the logits of so many changed passes."),
+    ] = None,
+    vote_seed: Annotated[
+        int | None, typer.Option("--vote-seed", min=0, help="Seed of what the passes draw; 0 unless given.")
+    ] = None,
     device: Device = None,
     as_json: AsJson = False,
 ) -> None:
@@ -34,15 +41,20 @@ def evaluate(
     Examples:
       pointlora evaluate
       pointlora evaluate runs/quickstart-20260101-120000 --json
+      pointlora evaluate --vote 10
     """
     from pointlora_cli.console.data_progress import DataBar
     from pointlora_cli.console.screen import Screen
+    from pointlora_cli.errors import UsageError
 
+    if vote_seed is not None and votes is None:
+        raise UsageError("--vote-seed is of no use without --vote N")
     screen = Screen(as_json=as_json)
     from pointlora_cli.datasets.progress import DataProgress
     from pointlora_cli.services import evaluate as service
     from pointlora_cli.services.runs import find_adapter
     from pointlora_cli.training.events import Event, Notice
+    from pointlora_cli.training.voting import Voting
 
     def listen(event: Event) -> None:
         if isinstance(event, Notice):
@@ -53,8 +65,9 @@ def evaluate(
     folder = find_adapter(run, runs)
     if run is None:
         screen.note(f"evaluating the newest run, {folder}")
+    voting = Voting(votes, vote_seed or 0) if votes else None
     with DataBar(screen) as bar:
-        result = service.evaluate(folder, listen, data=data, base=base, device=device)
+        result = service.evaluate(folder, listen, data=data, base=base, device=device, voting=voting)
     screen.result("evaluate", _document(result), lambda console: _draw(console, result))
 
 
@@ -69,6 +82,8 @@ def _document(result: EvaluationResult) -> dict[str, object]:
         "selection": result.record.spec.train.selection,
         "kept_epoch": result.record.result.get("epoch"),
         "device": result.device,
+        "votes": result.voting.votes if result.voting else None,
+        "vote_seed": result.voting.seed if result.voting else None,
         **metrics_document(result.record.classes, result.metrics),
     }
 
@@ -92,6 +107,9 @@ def _draw(console: Console, result: EvaluationResult) -> None:
     table.add_row(
         "accuracy", f"[bold]{percent(result.metrics.accuracy)} %[/] of {result.metrics.count:,} clouds"
     )
+    voting = result.voting
+    if voting:
+        table.add_row("passes", f"{voting.votes} votes, logits averaged, seed {voting.seed}")
     table.add_row("mean class accuracy", f"{percent(result.metrics.mean_class_accuracy)} %")
     table.add_row("method", f"{record.method.name}{', merged' if record.merged else ''}")
     table.add_row(

@@ -75,14 +75,17 @@ def _find_weights(spec: BackboneSpec) -> tuple[Path, str | None]:
 def load_base(model: Classifier, spec: BackboneSpec, seed: int) -> BaseWeights:
     """Put the base weights of `spec` into an initialised model and say what they are.
 
+    The method takes from them what it needs for itself (`Adaptation.start_from`).
+
     Raises:
         DataError: the checkpoint is missing or of another shape.
         IntegrityError: it asks for objects that could run code, or was changed since it was downloaded.
     """
     if spec.init == "random":
         names = frozenset(model.backbone.state_dict(prefix="backbone."))
+        model.adaptation.start_from(model.backbone)
         return BaseWeights(
-            f"random weights of seed {seed}", "random", None, _digest(model.state_dict(), names), names
+            f"random weights of seed {seed}", "random", None, weights_digest(model.state_dict(), names), names
         )
     path, recorded = _find_weights(spec)
     sha256 = file_sha256(path)
@@ -92,16 +95,17 @@ def load_base(model: Classifier, spec: BackboneSpec, seed: int) -> BaseWeights:
             remedy=f"Run: pointlora download {spec.weights or spec.catalog_entry} --remove, and download it again.",
         )
     layout, names_found = load_official_backbone(model, read_checkpoint(path), str(path))
+    model.adaptation.start_from(model.backbone)
     return BaseWeights(
         str(path),
         layout,
         sha256,
-        _digest(model.state_dict(), names_found),
+        weights_digest(model.state_dict(), names_found),
         frozenset(names_found),
     )
 
 
-def _digest(state: Mapping[str, Tensor], names: Iterable[str]) -> str:
+def weights_digest(state: Mapping[str, Tensor], names: Iterable[str]) -> str:
     """SHA-256 over names, types, shapes and bytes, whatever container they came in."""
     digest = hashlib.sha256()
     for name in sorted(names):

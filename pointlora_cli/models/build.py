@@ -6,15 +6,18 @@ from collections.abc import Callable
 from typing import Any
 
 from pointlora_cli.adaptation.build import build_adaptation
+from pointlora_cli.models.backbone import Backbone
 from pointlora_cli.models.classifier import Classifier
 from pointlora_cli.models.initialization import initialize
 from pointlora_cli.models.point_bert import PointBERT
+from pointlora_cli.models.point_m2ae import PointM2AE
 from pointlora_cli.models.point_mae import ACT, PointMAE, ReConPlain
 from pointlora_cli.models.recon import ReCon
 from pointlora_cli.specs.backbone import (
     ACTSpec,
     BackboneSpec,
     PointBERTSpec,
+    PointM2AESpec,
     PointMAESpec,
     ReConPlainSpec,
     ReConSpec,
@@ -22,12 +25,13 @@ from pointlora_cli.specs.backbone import (
 )
 from pointlora_cli.specs.run import RunSpec
 
-BACKBONES: dict[type[BackboneSpec], Callable[[Any, TokenizerSpec], PointMAE]] = {
+BACKBONES: dict[type[BackboneSpec], Callable[[Any, TokenizerSpec], Backbone]] = {
     PointMAESpec: PointMAE,
     ACTSpec: ACT,
     PointBERTSpec: PointBERT,
     ReConSpec: ReCon,
     ReConPlainSpec: ReConPlain,
+    PointM2AESpec: PointM2AE,
 }
 """The module of each backbone's spec."""
 

@@ -7,8 +7,8 @@ from typing import NamedTuple
 from torch import Tensor, nn
 
 from pointlora_cli.adaptation.base import Adaptation
+from pointlora_cli.models.backbone import Backbone
 from pointlora_cli.models.heads import build_head
-from pointlora_cli.models.point_mae import PointMAE
 from pointlora_cli.models.tokens import TokenSequence
 
 
@@ -23,7 +23,7 @@ class Prediction(NamedTuple):
 class Classifier(nn.Module):
     """Clouds (B, N, 3) -> logits (B, classes)."""
 
-    def __init__(self, backbone: PointMAE, adaptation: Adaptation, classes: int) -> None:
+    def __init__(self, backbone: Backbone, adaptation: Adaptation, classes: int) -> None:
         super().__init__()
         self.backbone = backbone
         self.adaptation = adaptation

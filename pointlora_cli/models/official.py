@@ -100,7 +100,7 @@ def load_official_backbone(
     raise DataError(
         f"{source}: not a {official.title} checkpoint that fits this backbone: {_difference(missing, spare)}",
         remedy=f"Give a published {official.title} file (pointlora download --list shows them), or set "
-        "backbone.depth and backbone.width to the file's.",
+        "the sizes in backbone to the file's.",
     )
 
 
@@ -121,7 +121,7 @@ def _copy(
         more = f" (and {len(problems) - 3} more)" if len(problems) > 3 else ""
         raise DataError(
             f"{source + ': ' if source else ''}the weights have other shapes: {'; '.join(problems[:3])}{more}",
-            remedy="Set backbone.width, backbone.depth and backbone.encoder_widths to the checkpoint's.",
+            remedy="Set the sizes in backbone (see pointlora inspect) to the checkpoint's.",
         )
     for own, value in values.items():
         state[own].copy_(value)

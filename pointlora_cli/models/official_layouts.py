@@ -112,3 +112,46 @@ RECON = OfficialNames(
     (Layout("pre-training", spare=_RECON_TEACHERS), _TUNED),
     _unwrap_point_mae,
 )
+
+_ENCODER = {"first.linear1": "first_conv.0", "first.norm": "first_conv.1", "first.linear2": "first_conv.3"}
+_ENCODER |= {
+    own.replace("first", "second"): name.replace("first", "second") for own, name in _ENCODER.items()
+}
+
+
+def _m2ae_level(number: int) -> dict[str, str]:
+    own, encoder = f"backbone.levels.{number}", f"h_encoder.token_embed.{number}"
+    return {
+        **{f"{own}.patch_encoder.{part}": f"{encoder}.{name}" for part, name in _ENCODER.items()},
+        f"{own}.position_embedding": f"h_encoder.encoder_pos_embeds.{number}",
+        f"{own}.blocks": f"h_encoder.encoder_blocks.{number}.blocks",
+    }
+
+
+POINT_M2AE = OfficialNames(
+    "Point-M2AE",
+    {
+        **_m2ae_level(0),
+        **_m2ae_level(1),
+        **_m2ae_level(2),
+        "backbone.norm": "norm",
+        "head.layers": "cls_head_finetune",
+    },
+    (
+        Layout(
+            "pre-training",
+            missing=frozenset({"norm.weight", "norm.bias"}),  # pre-trained with a norm for each level
+            spare=(
+                "h_encoder.encoder_norms.",
+                "mask_token",
+                "h_decoder.",
+                "decoder_pos_embeds.",
+                "token_prop.",
+                "decoder_norm.",
+                "rec_head.",
+            ),
+        ),
+        _TUNED,
+    ),
+    lambda name: _unwrapped(name, ""),
+)

@@ -1,7 +1,8 @@
-"""The mini-PointNet that turns the points of a patch into one token (Point-BERT, Point-MAE)."""
+"""The mini-PointNet that turns the points of a patch, or their tokens, into one token."""
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import NamedTuple
 
 import torch
@@ -9,6 +10,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pointlora_cli.models.normalization import RowBatchNorm, RowStatistics
+
+_COORDINATES = 3  # of a point
 
 
 class PointMLP(nn.Module):
@@ -29,7 +32,7 @@ class EncoderStatistics(NamedTuple):
 
 
 class PatchEncoder(nn.Module):
-    """Patches (B, G, K, 3) -> tokens (B, G, C).
+    """Patches (B, G, K, I) -> tokens (B, G, C): of coordinates (Point-BERT, Point-MAE), or of tokens (Point-M2AE).
 
     `first` sees each point; its maximum over the patch joins each point as [global, local] and
     enters `second`, whose maximum is the token. The 1x1 convolutions of the official code are matrix
@@ -37,18 +40,22 @@ class PatchEncoder(nn.Module):
     computed once per patch instead of once per point: the same sums in another order.
     """
 
-    def __init__(self, width: int, widths: tuple[int, int, int] = (128, 256, 512)) -> None:
+    def __init__(
+        self, width: int, widths: tuple[int, int, int] = (128, 256, 512), inputs: int = _COORDINATES
+    ) -> None:
         super().__init__()
+        self.inputs = inputs
         hidden1, local, hidden2 = widths
-        self.first = PointMLP(3, hidden1, local)
+        self.first = PointMLP(inputs, hidden1, local)
         self.second = PointMLP(2 * local, hidden2, width)
 
-    def forward(self, neighborhoods: Tensor) -> tuple[Tensor, EncoderStatistics | None]:
-        """Encode (B, G, K, 3); in training also return the statistics to `track`."""
-        batch, groups, size, _ = neighborhoods.shape
+    def forward(self, patches: Tensor) -> tuple[Tensor, EncoderStatistics | None]:
+        """Encode (B, G, K, I); in training also return the statistics to `track`."""
+        batch, groups, size, _ = patches.shape
         # Coordinates keep float32: eight bits of mantissa would move the points.
-        with torch.autocast(neighborhoods.device.type, enabled=False):
-            rows = self.first.linear1(neighborhoods.reshape(-1, 3))  # (B*G*K, hidden1)
+        exact = torch.autocast(patches.device.type, enabled=False)
+        with exact if self.inputs == _COORDINATES else nullcontext():
+            rows = self.first.linear1(patches.flatten(0, 2))  # (B*G*K, hidden1)
         rows, first = self.first.norm(rows)
         local = self.first.linear2(F.relu(rows))  # (B*G*K, local)
         pooled = local.view(batch * groups, size, -1).amax(dim=1)  # (B*G, local)

@@ -8,23 +8,23 @@ from typing import ClassVar, cast
 import torch
 from torch import Tensor, nn
 
-from pointlora_cli.adaptation.base import Adaptation, HeadName, Shape
+from pointlora_cli.adaptation.base import Adaptation, Shape
 from pointlora_cli.models import official_layouts
+from pointlora_cli.models.backbone import Backbone
 from pointlora_cli.models.grouping import group
 from pointlora_cli.models.official import OfficialNames
 from pointlora_cli.models.patch_encoder import PatchEncoder
 from pointlora_cli.models.tokens import Patches, Scale, TokenLayout, TokenSequence
 from pointlora_cli.models.transformer import Block, run_blocks
-from pointlora_cli.specs.backbone import BackboneSpec, TokenizerSpec
+from pointlora_cli.specs.backbone import PlainBackboneSpec, TokenizerSpec
 
 
-class PointMAE(nn.Module):
+class PointMAE(Backbone):
     """Clouds (B, N, 3) -> normalised tokens [class token | prompts | patches | what the adaptation added]."""
 
     official: ClassVar[OfficialNames] = official_layouts.POINT_MAE
-    head: ClassVar[HeadName] = "mlp3"  # of full fine-tuning
 
-    def __init__(self, spec: BackboneSpec, tokenizer: TokenizerSpec) -> None:
+    def __init__(self, spec: PlainBackboneSpec, tokenizer: TokenizerSpec) -> None:
         super().__init__()
         width = spec.width
         self.width = width
@@ -40,13 +40,14 @@ class PointMAE(nn.Module):
         self.blocks = nn.ModuleList(self._block(spec, rate) for rate in rates)
         self.norm = nn.LayerNorm(width)
 
-    def _block(self, spec: BackboneSpec, drop_path: float) -> nn.Module:
+    def _block(self, spec: PlainBackboneSpec, drop_path: float) -> nn.Module:
         return Block(spec.width, spec.heads, drop_path)
 
     @property
     def shape(self) -> Shape:
         """What methods must know."""
-        return Shape((self.width,) * len(self.blocks), len(self.queries), self.scale.centers)
+        rates = tuple(cast("Block", block).drop_path.rate for block in self.blocks)
+        return Shape((self.width,) * len(self.blocks), len(self.queries), self.scale.centers, rates)
 
     @property
     def queries(self) -> list[tuple[nn.Parameter, nn.Parameter]]:
@@ -83,7 +84,7 @@ class PointMAE(nn.Module):
         Raises:
             ValueError: a grouping asks for more centers or neighbors than there are points.
         """
-        own, *wanted = self._patches(points, [self.scale, *adaptation.scales(self.scale)])
+        own, *wanted = self.patches(points, [self.scale, *adaptation.scales(self.scale)])
         tokens, positions = (
             [part.expand(len(points), -1, -1) for part in parts] for parts in zip(*self.queries, strict=True)
         )
@@ -101,7 +102,7 @@ class PointMAE(nn.Module):
         """What the patch encoder gives (B, G, E), as the transformer takes it (B, G, C)."""
         return tokens
 
-    def _patches(self, points: Tensor, scales: list[Scale]) -> list[Patches]:
+    def patches(self, points: Tensor, scales: list[Scale]) -> list[Patches]:
         """Group and encode each distinct scale once, whoever asked for it."""
         distinct = list(dict.fromkeys(scales))
         groupings = group(points, distinct, skip_near_origin=self.skip_near_origin)

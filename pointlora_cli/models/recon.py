@@ -15,7 +15,7 @@ from pointlora_cli.models.official import OfficialNames
 from pointlora_cli.models.point_mae import PointMAE
 from pointlora_cli.models.tokens import TokenSequence
 from pointlora_cli.models.transformer import Block, PlainFeedForward
-from pointlora_cli.specs.backbone import BackboneSpec, ReConSpec, TokenizerSpec
+from pointlora_cli.specs.backbone import PlainBackboneSpec, ReConSpec, TokenizerSpec
 
 
 class CrossAttention(nn.Module):
@@ -80,7 +80,7 @@ class ReCon(PointMAE):
             nn.Parameter(torch.zeros(1, 1, spec.width)) for _ in range(4)
         )
 
-    def _block(self, spec: BackboneSpec, drop_path: float) -> nn.Module:
+    def _block(self, spec: PlainBackboneSpec, drop_path: float) -> nn.Module:
         return ReConBlock(spec.width, spec.heads, drop_path)
 
     @property

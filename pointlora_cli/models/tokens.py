@@ -63,6 +63,7 @@ class TokenSequence:
     centers: Tensor  # (B, G, 3): those of the patches
     notes: dict[str, Tensor] = field(default_factory=dict)
     """What an adaptation remembers of this pass."""
+    mask: Tensor | None = None  # (B, 1, T, T): which tokens each may attend to; None: all
 
     def with_extra(self, tokens: Tensor, positions: Tensor) -> TokenSequence:
         """The sequence with tokens (B, E, C) and their positions at its end, E more of the extra part."""
@@ -90,6 +91,20 @@ class TokenSequence:
             return longer
         assert positions is not None  # where the others have some
         return replace(longer, positions=inserted(self.positions, positions))
+
+    def without_prompts(self) -> TokenSequence:
+        """The sequence without its prompts."""
+
+        def cut(values: Tensor) -> Tensor:
+            parts = values.tensor_split([self.layout.queries, self.layout.first_patch], dim=1)
+            return torch.cat([parts[0], parts[2]], dim=1)
+
+        return replace(
+            self,
+            tokens=cut(self.tokens),
+            positions=None if self.positions is None else cut(self.positions),
+            layout=self.layout._replace(prompts=0),
+        )
 
     def without_extra(self) -> TokenSequence:
         """The sequence without its extra part."""

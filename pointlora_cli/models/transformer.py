@@ -39,13 +39,16 @@ class Attention(nn.Module):
         self.qkv = nn.Linear(width, 3 * width, bias=False)
         self.proj = nn.Linear(width, width)
 
-    def forward(self, tokens: Tensor, layer: int, adaptation: Adaptation) -> Tensor:
-        """(B, T, C) -> (B, T, C)."""
+    def forward(
+        self, tokens: Tensor, layer: int, adaptation: Adaptation, mask: Tensor | None = None
+    ) -> Tensor:
+        """(B, T, C) -> (B, T, C); each token attends to those that `mask` (B, 1, T, T) allows, or to all."""
         batch, length, width = tokens.shape
         qkv = adaptation.projection(layer, "qkv", tokens, self.qkv(tokens))
         heads = qkv.view(batch, length, 3, self.heads, width // self.heads).permute(2, 0, 3, 1, 4)
         query, key, value = heads.unbind(0)  # (B, H, T, C/H) each
-        mixed = F.scaled_dot_product_attention(query, key, value).transpose(1, 2).reshape(tokens.shape)
+        mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
+        mixed = mixed.transpose(1, 2).reshape(tokens.shape)
         return adaptation.projection(layer, "proj", mixed, self.proj(mixed))
 
 
@@ -94,9 +97,8 @@ class Block(nn.Module):
 
     def forward(self, sequence: TokenSequence, layer: int, adaptation: Adaptation) -> Tensor:
         """A sequence of T tokens -> (B, T, C)."""
-        mixed = self.attn(
-            adaptation.normalized(layer, "norm1", self.norm1(sequence.tokens)), layer, adaptation
-        )
+        inputs = adaptation.normalized(layer, "norm1", self.norm1(sequence.tokens))
+        mixed = self.attn(inputs, layer, adaptation, sequence.mask)
         sequence = replace(
             sequence,
             tokens=sequence.tokens + (self.drop_path(mixed) if adaptation.drops_attention else mixed),

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from pointlora_cli.adaptation.point_peft import PointPEFT
 from pointlora_cli.datasets.base import ClassificationData, LabelledClouds
 from pointlora_cli.datasets.build import check_data, load_data
 from pointlora_cli.datasets.splits import stratified_split
@@ -16,6 +17,7 @@ from pointlora_cli.errors import DataError, PointLoRAError, combined
 from pointlora_cli.models.base_weights import BaseWeights, load_base, require_weights
 from pointlora_cli.models.build import build_initialized_classifier
 from pointlora_cli.models.classifier import Classifier
+from pointlora_cli.services.prior_bank import fill_bank
 from pointlora_cli.services.runs import check_output
 from pointlora_cli.specs.run import RunSpec
 from pointlora_cli.training.devices import resolve_device, resolve_precision
@@ -76,7 +78,10 @@ def prepare(spec: RunSpec, listen: Listener) -> Prepared:
                 "the backbone starts from random weights, not from pre-trained ones (backbone.init: random)"
             )
         )
-    return Prepared(spec, data, train, evaluated, model.to(device), base, device, dtype)
+    model.to(device)
+    if isinstance(model.adaptation, PointPEFT):
+        fill_bank(model.adaptation, train.points, spec.data, device, listen)
+    return Prepared(spec, data, train, evaluated, model, base, device, dtype)
 
 
 def _splits(spec: RunSpec, data: ClassificationData) -> tuple[LabelledClouds, LabelledClouds]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
@@ -14,6 +15,7 @@ from pointlora_cli.clouds.writing import write_ply
 from pointlora_cli.datasets.resampling import resample
 from pointlora_cli.errors import UsageError
 from pointlora_cli.models.grouping import group
+from pointlora_cli.models.point_mae import PointMAE
 from pointlora_cli.services.trained_model import TrainedModel
 from pointlora_cli.training.devices import autocast
 
@@ -68,8 +70,9 @@ def kept_scales(trained: TrainedModel, points: NDArray[np.float32]) -> NDArray[n
     batch = torch.from_numpy(points)[None].to(trained.device)
     with autocast(trained.device, trained.dtype):
         notes = model(batch).sequence.notes
-    scales = model.adaptation.scales(model.backbone.scale)
-    groupings = group(batch, scales, skip_near_origin=model.backbone.skip_near_origin)
+    backbone = cast(PointMAE, model.backbone)  # the spec lets a selection have no other kind
+    scales = model.adaptation.scales(backbone.scale)
+    groupings = group(batch, scales, skip_near_origin=backbone.skip_near_origin)
     labels = torch.zeros(len(points), dtype=torch.int64, device=trained.device)
     for number, grouping in reversed(list(enumerate(groupings, start=1))):  # the finest is written last
         kept = notes[f"selected{number - 1}"][0]

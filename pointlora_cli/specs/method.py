@@ -276,6 +276,51 @@ class PointGSTMethod(Spec):
     )
 
 
+class PriorGrouping(Spec):
+    """The patches of Point-PEFT's prior."""
+
+    centers: int = Field(default=64, ge=1, le=4096, description="Patches of a cloud.")
+    neighbors: int = Field(default=32, ge=1, le=1024, description="Points of a patch.")
+
+
+class PointPEFTMethod(Spec):
+    """Point-PEFT (AAAI 2024): prompts from a bank of pre-trained features, and adapters of near patches.
+
+    It runs on the plain backbones: point-mae, act, point-bert and recon-plain.
+    """
+
+    name: Literal["point-peft"] = "point-peft"
+    tokens: int = Field(
+        default=10,
+        ge=3,
+        le=1024,
+        description="Prompt tokens: the cloud's own feature, the summary of what the bank holds near it, and "
+        "its nearest features in the bank, two fewer than there are tokens.",
+    )
+    prompted_layers: int = Field(default=6, ge=0, le=1024, description="Blocks with prompts, from the first.")
+    width: int = Field(default=16, ge=1, le=65_536, description="Channels of the two adapters of each block.")
+    prompt_width: int = Field(
+        default=8, ge=1, le=65_536, description="Channels of the adapter of the prompts."
+    )
+    dropout: float = Field(default=0.1, ge=0, lt=1, description="Dropout inside adapters and of prompts.")
+    local_centers: int | None = Field(
+        default=None,
+        ge=1,
+        le=4096,
+        description="Patches around which others gather; null: half of tokenizer.centers.",
+    )
+    local_neighbors: int = Field(
+        default=16, ge=1, le=1024, description="Patches that gather around one; itself among them."
+    )
+    gather: Literal["per-sample", "released"] = Field(
+        default="per-sample",
+        description="How the blocks with prompts find a patch's neighbors. per-sample: among its own "
+        "cloud's patches; released: at the misaligned places of the official code, which belong to other "
+        "clouds of the batch, so that results depend on the batch.",
+    )
+    prior: PriorGrouping = PriorGrouping()
+
+
 AnyMethod = Annotated[
     FullMethod
     | LinearMethod
@@ -288,6 +333,7 @@ AnyMethod = Annotated[
     | DAPTMethod
     | PPTMethod
     | PointGSTMethod
+    | PointPEFTMethod
     | PointLoRAMethod,
     Field(discriminator="name"),
 ]

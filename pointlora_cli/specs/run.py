@@ -7,11 +7,27 @@ from typing import Literal
 from pydantic import Field, model_validator
 from typing_extensions import Self
 
-from pointlora_cli.specs.backbone import AnyBackbone, PointMAESpec, TokenizerSpec
+from pointlora_cli.specs.backbone import AnyBackbone, PointM2AESpec, PointMAESpec, ReConSpec, TokenizerSpec
 from pointlora_cli.specs.base import Spec
 from pointlora_cli.specs.data import AnyData, ShapesData
-from pointlora_cli.specs.method import AnyMethod, IDPTMethod, PointGSTMethod, PointLoRAMethod, PPTMethod
+from pointlora_cli.specs.method import (
+    AdapterMethod,
+    AnyMethod,
+    BitFitMethod,
+    FullMethod,
+    IDPTMethod,
+    LinearMethod,
+    LoRAMethod,
+    MLP3Method,
+    PointGSTMethod,
+    PointLoRAMethod,
+    PointPEFTMethod,
+    PPTMethod,
+)
 from pointlora_cli.specs.training import AugmentationSpec, OptimizerSpec, OutputSpec, ScheduleSpec, TrainSpec
+
+_OF_ANY_BACKBONE = (FullMethod, LinearMethod, MLP3Method, BitFitMethod, LoRAMethod, AdapterMethod)
+"""Methods that add no tokens, and need neither a class token nor one set of patches for all blocks."""
 
 
 class RunSpec(Spec):
@@ -35,11 +51,15 @@ class RunSpec(Spec):
     @model_validator(mode="after")
     def _parts_fit(self) -> Self:
         problems = [
-            f"{where}.{key} ({value}) is more than data.points ({self.data.points})"
-            for where, scale in self._groupings()
-            for key, value in (("centers", scale[0]), ("neighbors", scale[1]))
+            f"{key} ({value}) is more than data.points ({self.data.points})"
+            for key, value in self._groupings()
             if value > self.data.points
         ]
+        if isinstance(self.backbone, PointM2AESpec) and not isinstance(self.method, _OF_ANY_BACKBONE):
+            raise ValueError(
+                f"method {self.method.name} does not run on backbone {self.backbone.name}, which has no class "
+                "token, and other patches at each level (full, linear, mlp3, bitfit, lora and adapter do)"
+            )
         centers = self.tokenizer.centers
         if isinstance(self.method, PointGSTMethod) and centers % self.method.local:
             problems.append(
@@ -49,17 +69,44 @@ class RunSpec(Spec):
             problems.append(
                 f"method.neighbors ({self.method.neighbors}) is more than tokenizer.centers ({centers})"
             )
+        if isinstance(self.method, PointPEFTMethod):
+            problems += self._point_peft_problems(self.method)
         if problems:
             raise ValueError("; ".join(problems))
         return self
 
-    def _groupings(self) -> list[tuple[str, tuple[int, int]]]:
-        found = [("tokenizer", (self.tokenizer.centers, self.tokenizer.neighbors))]
-        if isinstance(self.method, PointLoRAMethod):
-            found += [
-                (f"method.scales.{index}", (scale.centers, scale.neighbors))
-                for index, scale in enumerate(self.method.scales)
+    def _point_peft_problems(self, method: PointPEFTMethod) -> list[str]:
+        centers = self.tokenizer.centers
+        problems = [
+            f"method.{key} ({value}) is more than tokenizer.centers ({centers})"
+            for key, value in (
+                ("local_centers", method.local_centers or 1),
+                ("local_neighbors", method.local_neighbors),
+            )
+            if value > centers
+        ]
+        if isinstance(self.backbone, ReConSpec):
+            problems.append("method point-peft does not run on backbone recon; on recon-plain it does")
+        return problems
+
+    def _groupings(self) -> list[tuple[str, int]]:
+        """The keys of what cannot be more than the points of a cloud."""
+        backbone, tokenizer, method = self.backbone, self.tokenizer, self.method
+        if isinstance(backbone, PointM2AESpec):  # the coarser levels group the finer one's centers
+            return [
+                ("backbone.groups.0", backbone.groups[0]),
+                ("backbone.neighbors.0", backbone.neighbors[0]),
             ]
-        if isinstance(self.method, PPTMethod):
-            found.append(("method", (self.method.centers or 1, self.method.neighbors or 1)))
+        found = [("tokenizer.centers", tokenizer.centers), ("tokenizer.neighbors", tokenizer.neighbors)]
+        if isinstance(method, PointLoRAMethod):
+            for index, scale in enumerate(method.scales):
+                where = f"method.scales.{index}"
+                found += [(f"{where}.centers", scale.centers), (f"{where}.neighbors", scale.neighbors)]
+        if isinstance(method, PPTMethod):
+            found += [("method.centers", method.centers or 1), ("method.neighbors", method.neighbors or 1)]
+        if isinstance(self.method, PointPEFTMethod):
+            found += [
+                ("method.prior.centers", self.method.prior.centers),
+                ("method.prior.neighbors", self.method.prior.neighbors),
+            ]
         return found

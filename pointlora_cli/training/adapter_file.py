@@ -205,6 +205,7 @@ def apply_adapter(
             f"({_short(record.base)}), and this is {base.source} ({_short(base)})",
             remedy="Give the base it was trained on with --base PATH.",
         )
+    model.adaptation.resize({name: tuple(value.shape) for name, value in tensors.items()})
     wanted = changed_entries(model, base)
     _require_fit({name: tuple(value.shape) for name, value in wanted.items()}, tensors, folder)
     model.load_state_dict({**model.state_dict(), **tensors})
@@ -221,6 +222,7 @@ def require_shapes(
     Raises:
         DataError: a trained parameter is missing, or a name or shape differs.
     """
+    model.adaptation.resize({name: tuple(value.shape) for name, value in tensors.items()})
     shapes = {name: tuple(value.shape) for name, value in model.state_dict().items()}
     trained = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
     _require_fit(

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 from torch.nn.utils import clip_grad_norm_
@@ -189,10 +190,16 @@ def evaluate(
 ) -> Metrics:
     """Classify `clouds` once, without augmentation."""
     points = torch.from_numpy(clouds.points)
-    logits = predict_logits(model, points, batch_size=batch_size, device=device, dtype=dtype).cpu()
-    loss = F.cross_entropy(logits, torch.from_numpy(clouds.labels)).item()
+    logits = predict_logits(model, points, batch_size=batch_size, device=device, dtype=dtype)
+    return measure(logits, clouds.labels)
+
+
+def measure(logits: Tensor, labels: NDArray[np.int64]) -> Metrics:
+    """How logits (n, classes) do on labels (n,)."""
+    logits = logits.cpu()
+    loss = F.cross_entropy(logits, torch.from_numpy(labels)).item()
     confusion = np.zeros((logits.shape[1],) * 2, dtype=np.int64)
-    np.add.at(confusion, (clouds.labels, logits.argmax(dim=1).numpy()), 1)
+    np.add.at(confusion, (labels, logits.argmax(dim=1).numpy()), 1)
     return Metrics(confusion, loss)
 
 

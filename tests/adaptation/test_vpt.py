@@ -34,7 +34,7 @@ def plain_block(block, tokens):
 def plain_feature(model, points, *, deep):
     """The head's input, computed from the patches alone: [class token | maximum of the patches]."""
     backbone, adaptation = model.backbone, model.adaptation
-    (own,) = backbone._patches(points, [backbone.scale])
+    (own,) = backbone.patches(points, [backbone.scale])
     expand = (len(points), -1, -1)
     tokens = torch.cat([backbone.cls_token.expand(*expand), own.tokens], dim=1)
     positions = torch.cat([backbone.cls_pos.expand(*expand), own.positions], dim=1)

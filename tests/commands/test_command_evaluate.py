@@ -116,3 +116,22 @@ def test_unreadable_cloud_is_left_out_with_a_note(trained_run, shapes_folder, tm
     assert outcome.document["clouds"] == 2
     assert "left out" in outcome.err
     assert "broken.ply" in outcome.err
+
+
+def test_votes_are_averaged_with_fixed_seeds(trained_run, shapes_folder):
+    plain = call("evaluate", trained_run, "--json").document
+    document = call("evaluate", trained_run, "--vote", "3", "--json").document
+    assert (document["votes"], document["vote_seed"], plain["votes"]) == (3, 0, None)
+    assert document["clouds"] == plain["clouds"]
+    assert call("evaluate", trained_run, "--vote", "3", "--vote-seed", "0", "--json").document == document
+    other = call("evaluate", trained_run, "--vote", "3", "--vote-seed", "1", "--json").document
+    assert len({plain["loss"], document["loss"], other["loss"]}) == 3
+    assert "3 votes" in call("evaluate", trained_run, "--vote", "3").out
+    assert call("evaluate", trained_run, "--vote", "2", "--data", shapes_folder).code == 0
+
+
+@pytest.mark.parametrize("arguments", [["--vote", "1"], ["--vote-seed", "3"]])
+def test_a_vote_of_one_and_a_seed_of_no_vote_are_refused(trained_run, arguments):
+    outcome = call("evaluate", trained_run, *arguments)
+    assert (outcome.code, outcome.out) == (2, "")
+    assert "--vote" in outcome.err

@@ -12,6 +12,7 @@ from command_line import call, launch, python
 COMMANDS = (
     "download",
     "finetune",
+    "fewshot",
     "evaluate",
     "predict",
     "inspect",

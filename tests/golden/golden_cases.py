@@ -10,9 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch.nn import functional as F
 
 from pointlora_cli.models.build import build_classifier
-from pointlora_cli.models.official import load_official_model, official_names
+from pointlora_cli.models.official import load_official_backbone, load_official_model, official_names
+from pointlora_cli.models.patch_encoder import PatchEncoder
+from pointlora_cli.models.tokens import Scale
 from pointlora_cli.specs.run import RunSpec
 
 FOLDER = Path(os.environ.get("POINTLORA_GOLDEN_DIR") or Path(__file__).parent)
@@ -30,6 +33,8 @@ METHODS = {
     ("ACT", "PointTransformer"): lambda config: {"name": "full"},
     ("Point-BERT", "PointTransformer"): lambda config: {"name": "full"},
     ("ReCon", "PointTransformer"): lambda config: {"name": "full"},
+    ("Point-M2AE", "Point_M2AE_ModelNet40"): lambda config: {"name": "full"},
+    ("Point-M2AE", "Point_M2AE_ScanObjectNN"): lambda config: {"name": "full"},
     ("DAPT", "PointTransformer_DAPT"): lambda config: {
         "name": "dapt",
         "rank": config["model"]["rank"],
@@ -48,11 +53,54 @@ METHODS = {
         "rank": config["model"]["rank"],
         "local": config["model"]["local"],
     },
+    ("Point-PEFT", "PointTransformer_best"): lambda config: {
+        "name": "point-peft",
+        "gather": "released",
+        "tokens": config["num_prompt_tokens"],
+        "prompted_layers": config["prompted_layers"],
+        "width": config["model"]["adapter_config"]["adapter_dim"],
+        "dropout": config["model"]["adapter_config"]["adapter_drop_path_rate"],
+        "prior": {
+            "centers": config["prior_model"]["num_group"],
+            "neighbors": config["prior_model"]["group_size"],
+        },
+    },
 }
 """(official repository, official model) -> our method."""
 
-BACKBONES = {"ACT": "act", "Point-BERT": "point-bert", "ReCon": "recon"}
+BACKBONES = {"ACT": "act", "Point-BERT": "point-bert", "ReCon": "recon", "Point-M2AE": "point-m2ae"}
 """Official repository -> our backbone, where it is not Point-MAE."""
+
+
+def plain_backbone(model, name):
+    """Our spec sections of a backbone of one scale."""
+    return {
+        "backbone": {
+            "name": name,
+            "width": model.get("trans_dim") or model["embed_dim"],
+            "depth": model["depth"],
+            "heads": model["num_heads"],
+            "drop_path": model["drop_path_rate"],
+        },
+        "tokenizer": {"centers": model["num_group"], "neighbors": model["group_size"]},
+    }
+
+
+def point_m2ae(model, name):
+    """Our spec section of Point-M2AE."""
+    return {
+        "backbone": {
+            "name": name,
+            "widths": model["encoder_dims"],
+            "depths": model["encoder_depths"],
+            "heads": model["num_heads"],
+            "groups": model["num_groups"],
+            "neighbors": model["group_sizes"],
+            "radii": model["local_radius"],
+            "drop_path": model["drop_path_rate"],
+            "pooling": "sum" if model["NAME"].endswith("ModelNet40") else "concat",
+        }
+    }
 
 
 @dataclass(frozen=True)
@@ -97,32 +145,48 @@ class Case:
         method = self.method()
         if method is None:
             pytest.skip(f"{self}: this version has no model of {self.about['official_repo']}")
-        model = self.about["config"]["model"]
-        return RunSpec.model_validate(
-            {
-                "data": {"source": "shapes", "points": self.about["num_points"]},
-                "backbone": {
-                    "name": BACKBONES.get(self.about["official_repo"].rpartition("/")[2], "point-mae"),
-                    "init": "random",
-                    "width": model.get("trans_dim") or model["embed_dim"],
-                    "depth": model["depth"],
-                    "heads": model["num_heads"],
-                    "drop_path": model["drop_path_rate"],
-                },
-                "tokenizer": {"centers": model["num_group"], "neighbors": model["group_size"]},
-                "method": method,
-            }
-        )
+        name = BACKBONES.get(self.about["official_repo"].rpartition("/")[2], "point-mae")
+        sections = point_m2ae if name == "point-m2ae" else plain_backbone
+        values = sections(self.about["config"]["model"], name)
+        values["backbone"]["init"] = "random"
+        data = {"source": "shapes", "points": self.about["num_points"]}
+        return RunSpec.model_validate({**values, "data": data, "method": method})
+
+    def scale(self):
+        """The (finest) grouping of the cloud."""
+        spec = self.spec()
+        if spec.backbone.name == "point-m2ae":
+            return Scale(spec.backbone.groups[0], spec.backbone.neighbors[0])
+        return Scale(spec.tokenizer.centers, spec.tokenizer.neighbors)
+
+    def cross_entropy(self, logits):
+        """The official loss: some smooth labels by eps / (n - 1) on each wrong class."""
+        smooth, classes = self.about["config"].get("model", {}).get("smooth", 0.0), logits.shape[-1]
+        return F.cross_entropy(logits, self.labels, label_smoothing=smooth * classes / (classes - 1))
 
     def model(self):
         """Our model with the case's weights, taken under their official names."""
-        model = build_classifier(self.spec(), self.about["config"]["model"]["cls_dim"])
+        config = self.about["config"]
+        model = build_classifier(self.spec(), {**config, **config["model"]}["cls_dim"])
         salt = self.about["salt"]
         weights = {key: recipe(key, shape, salt) for key, shape in self.about["state_dict"].items()}
+        if "bank" in self.arrays:
+            self._give_prior(model, weights)
         load_official_model(model, weights)
         if "basis_U" in self.arrays:
             self._give_bases(model.adaptation)
         return model
+
+    def _give_prior(self, model, weights):
+        """Let Point-PEFT have the case's prior, and the bank, which is a file beside the official weights."""
+        prior = build_classifier(self.spec(), 2)
+        shapes, salt = self.about["prior_state_dict"], self.about["salt"]
+        own = {key: recipe(key, shape, salt) for key, shape in shapes.items()}
+        layout, _ = load_official_backbone(prior, own, "the prior")
+        assert layout == "pre-training"
+        model.adaptation.start_from(prior.backbone)
+        weights["bank"] = torch.from_numpy(self.arrays["bank"])
+        model.adaptation.resize({"adaptation.bank": weights["bank"].shape})
 
     def _give_bases(self, adaptation):
         """Let PointGST take the case's bases for its own: their signs and scale are those of a machine."""
@@ -140,6 +204,11 @@ class Case:
         else:
             atol, rtol = scale_tolerance * np.abs(theirs).max(), scale_tolerance
         np.testing.assert_allclose(ours, theirs, atol=atol, rtol=rtol, err_msg=f"{self}: {name}")
+
+
+def patch_encoder(model):
+    """The module that turns points into tokens."""
+    return next(module for module in model.backbone.modules() if isinstance(module, PatchEncoder))
 
 
 def gradient_norms(model):

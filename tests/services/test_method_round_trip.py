@@ -34,6 +34,13 @@ METHODS = {
     "dapt": ("method.name=dapt", "method.rank=4"),
     "ppt": ("method.name=ppt", "method.width=4"),
     "pointgst": ("method.name=pointgst", "method.rank=4", "method.local=4"),
+    "point-peft": (
+        "method.name=point-peft",
+        "method.tokens=5",
+        "method.local_neighbors=4",
+        "method.prior.centers=6",
+        "method.prior.neighbors=8",
+    ),
     "pointlora": (SCALES,),
     "paper": (SCALES, "method.variant=paper"),
     "gates": (SCALES, "method.gate_scores=true", "method.train_gate=true"),

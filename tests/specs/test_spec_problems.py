@@ -27,7 +27,7 @@ def only(tree) -> Problem:
     return problems[0]
 
 
-METHODS = "full, linear, mlp3, bitfit, lora, adapter, vpt, idpt, dapt, ppt, pointgst, pointlora"
+METHODS = "full, linear, mlp3, bitfit, lora, adapter, vpt, idpt, dapt, ppt, pointgst, point-peft, pointlora"
 
 KINDS = [
     # a tree, the key, the message, the suggestion

@@ -1,0 +1,145 @@
+"""`pointlora fewshot`: all folds, mean and deviation, and no finished fold twice."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import threading
+
+import pytest
+from command_line import call, start
+from fewshot_files import fewshot_options, write_episodes
+
+from pointlora_cli.training.drawing import PointDrawing
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    return write_episodes(tmp_path_factory.mktemp("episodes"))
+
+
+@pytest.fixture(scope="module")
+def finished(files, tmp_path_factory):
+    """A folder of runs with two finished folds, and the outcome of the command."""
+    runs = tmp_path_factory.mktemp("finished")
+    return runs, call("fewshot", "--folds", "2", *fewshot_options(files), "-o", runs, "--json")
+
+
+def records(runs):
+    return sorted(runs.glob("fewshot-*/fold-*.json"))
+
+
+def test_each_fold_is_the_run_of_its_own_that_finetune_makes(finished, files, tmp_path):
+    _, outcome = finished
+    assert outcome.code == 0, outcome.err
+    (setting,) = outcome.document["settings"]
+    for fold in setting["folds"]:
+        options = fewshot_options(files, f"data.fold={fold['fold']}")
+        alone = call("finetune", "-p", "modelnet40-fewshot", *options, "-o", tmp_path, "--json").document
+        assert alone["test"]["accuracy"] == fold["accuracy"] == fold["best"]
+        assert alone["kept_epoch"] == fold["kept_epoch"]
+        assert call("evaluate", fold["run"], "--json").document["accuracy"] == fold["accuracy"]
+    accuracies = [fold["accuracy"] for fold in setting["folds"]]
+    assert max(accuracies) > 0
+    assert setting["mean"] == pytest.approx(sum(accuracies) / 2)
+    assert setting["std_population"] == pytest.approx(abs(accuracies[0] - accuracies[1]) / 2)
+
+
+def test_finished_folds_are_not_repeated_and_the_table_says_what_was_kept(finished, files):
+    runs, first = finished
+    before = {path: path.stat().st_mtime_ns for path in runs.iterdir()}
+    again = call("fewshot", "--way", "5", "--shot", "10", "--folds", "2", *fewshot_options(files), "-o", runs)
+    assert again.code == 0, again.err
+    assert {path: path.stat().st_mtime_ns for path in runs.iterdir()} == before
+    assert again.err.count("is finished already") == 2
+    assert "0 of 2" in again.out
+    assert "the best epoch on the test set" in again.out
+    assert re.search(rf"mean ± std +{re.escape(first.document['settings'][0]['text'])}", again.out)
+
+
+def test_votes_draw_from_the_stored_points_of_an_episode(files, tmp_path, monkeypatch):
+    options = fewshot_options(files, "data.candidates=96", "train.epochs=1")
+    run = call("finetune", "-p", "modelnet40-fewshot", *options, "-o", tmp_path, "--json").document["run"]
+    drawn = []
+
+    def watched(self, points):
+        drawn.append(points.shape[1])
+        return original(self, points)
+
+    original = PointDrawing.__call__
+    monkeypatch.setattr(PointDrawing, "__call__", watched)
+    outcome = call("evaluate", run, "--vote", "2", "--json")
+    assert outcome.code == 0, outcome.err
+    assert drawn == [96, 96]
+
+
+def test_another_spec_and_a_damaged_record_are_run_again(finished, files, tmp_path):
+    runs = tmp_path / "runs"
+    arguments = ["fewshot", "--folds", "1", "-o", runs, "--json"]
+    for change, trained in (("train.seed=0", [0]), ("train.seed=1", [0]), ("train.seed=1", [])):
+        outcome = call(*arguments, *fewshot_options(files, change))
+        assert outcome.document["settings"][0]["trained_now"] == trained
+    (first, second) = records(runs)
+    assert first.parent != second.parent
+    for damaged in ("{", json.dumps(json.loads(second.read_text()) | {"accuracy": 7})):
+        for path in (first, second):
+            path.write_text(damaged)
+        outcome = call(*arguments, *fewshot_options(files, "train.seed=1"))
+        assert outcome.document["settings"][0]["trained_now"] == [0]
+        assert "is damaged" in outcome.err
+
+
+def test_all_fills_the_four_columns(tmp_path):
+    root = write_episodes(tmp_path, ((5, 10), (5, 20), (10, 10), (10, 20)), folds=1)
+    options = [*fewshot_options(root, "train.epochs=1", "train.batch_size=64"), "-o", tmp_path / "runs"]
+    outcome = call("fewshot", "--all", "--folds", "1", *options)
+    assert outcome.code == 0, outcome.err
+    assert re.search(r"fold +5w10s +5w20s +10w10s +10w20s", outcome.out)
+    assert len(re.findall(r"\d ± 0\.0", outcome.out)) >= 8
+    assert len(records(tmp_path / "runs")) == 4
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGKILL, -signal.SIGKILL)])
+def test_what_was_finished_stands_when_a_later_fold_is_stopped(files, tmp_path, number, code):
+    options = [*fewshot_options(files, "train.epochs=15"), "-o", tmp_path / "runs"]
+    process = start("fewshot", "--folds", "2", *options)
+    watchdog = threading.Timer(120, process.kill)
+    watchdog.start()
+    seen = ""
+    while "fold 1 (2 of 2)" not in seen or "epoch 2/" not in seen.partition("fold 1 (2 of 2)")[2]:
+        line = process.stderr.readline()
+        assert line, seen
+        seen += line
+    process.send_signal(number)
+    out, err = process.communicate()
+    watchdog.cancel()
+    assert (process.returncode, out) == (code, "")
+    (record,) = records(tmp_path / "runs")
+    kept = json.loads(record.read_text())
+    assert (kept["fold"], kept["epochs"]) == (0, 15)
+    if number != signal.SIGKILL:
+        assert "1 of 2 folds are finished and stand" in err
+        assert "Go on with: pointlora fewshot --folds 2 --set" in err
+    again = call("fewshot", "--folds", "2", *options, "--json").document["settings"][0]
+    assert again["trained_now"] == [1]
+    assert [fold["fold"] for fold in again["folds"]] == [0, 1]
+    assert again["folds"][0]["run"].endswith(kept["run"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["-p", "quickstart"], 2, "few-shot folds are of 'modelnet40-fewshot'"),
+        (["--all", "--way", "5"], 2, "--all runs every way and shot"),
+        (["--set", "data.fold=3"], 2, "--folds"),
+        (["--folds", "11"], 2, "no published episodes of way 5, shot 10, fold 10"),
+        (["--folds", "3"], 3, "5way_10shot/2.pkl"),
+    ],
+)
+def test_what_cannot_run_is_refused_before_the_first_fold(files, tmp_path, arguments, code, words):
+    options = fewshot_options(files) if code == 3 else []
+    outcome = call("fewshot", *arguments, *options, "-o", tmp_path / "runs")
+    assert (outcome.code, outcome.out) == (code, "")
+    assert words in outcome.err
+    assert not (tmp_path / "runs").exists()
