@@ -7,27 +7,19 @@ from typing import Literal
 from pydantic import Field, model_validator
 from typing_extensions import Self
 
-from pointlora_cli.specs.backbone import AnyBackbone, PointM2AESpec, PointMAESpec, ReConSpec, TokenizerSpec
+from pointlora_cli.specs.backbone import AnyBackbone, PointM2AESpec, PointMAESpec, TokenizerSpec
 from pointlora_cli.specs.base import Spec
+from pointlora_cli.specs.compatibility import refusal
 from pointlora_cli.specs.data import AnyData, ShapesData
 from pointlora_cli.specs.method import (
-    AdapterMethod,
     AnyMethod,
-    BitFitMethod,
-    FullMethod,
     IDPTMethod,
-    LinearMethod,
-    LoRAMethod,
-    MLP3Method,
     PointGSTMethod,
     PointLoRAMethod,
     PointPEFTMethod,
     PPTMethod,
 )
 from pointlora_cli.specs.training import AugmentationSpec, OptimizerSpec, OutputSpec, ScheduleSpec, TrainSpec
-
-_OF_ANY_BACKBONE = (FullMethod, LinearMethod, MLP3Method, BitFitMethod, LoRAMethod, AdapterMethod)
-"""Methods that add no tokens, and need neither a class token nor one set of patches for all blocks."""
 
 
 class RunSpec(Spec):
@@ -55,11 +47,8 @@ class RunSpec(Spec):
             for key, value in self._groupings()
             if value > self.data.points
         ]
-        if isinstance(self.backbone, PointM2AESpec) and not isinstance(self.method, _OF_ANY_BACKBONE):
-            raise ValueError(
-                f"method {self.method.name} does not run on backbone {self.backbone.name}, which has no class "
-                "token, and other patches at each level (full, linear, mlp3, bitfit, lora and adapter do)"
-            )
+        if reason := refusal(self.backbone.name, self.method.name):
+            raise ValueError(reason)
         centers = self.tokenizer.centers
         if isinstance(self.method, PointGSTMethod) and centers % self.method.local:
             problems.append(
@@ -77,7 +66,7 @@ class RunSpec(Spec):
 
     def _point_peft_problems(self, method: PointPEFTMethod) -> list[str]:
         centers = self.tokenizer.centers
-        problems = [
+        return [
             f"method.{key} ({value}) is more than tokenizer.centers ({centers})"
             for key, value in (
                 ("local_centers", method.local_centers or 1),
@@ -85,9 +74,6 @@ class RunSpec(Spec):
             )
             if value > centers
         ]
-        if isinstance(self.backbone, ReConSpec):
-            problems.append("method point-peft does not run on backbone recon; on recon-plain it does")
-        return problems
 
     def _groupings(self) -> list[tuple[str, int]]:
         """The keys of what cannot be more than the points of a cloud."""
