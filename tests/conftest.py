@@ -35,16 +35,19 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture(autouse=True)
 def cache_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty download cache for each test, and no proxy; the user's own cache is never touched."""
+    """An empty download cache and a plain network for each test; the user's own cache is never touched."""
     home = tmp_path_factory.mktemp("cache")
-    proxies = [f"{kind}_proxy" for kind in ("http", "https", "all")]
+    for name in ("POINTLORA_OFFLINE", "POINTLORA_MIRROR", "POINTLORA_CATALOG"):
+        monkeypatch.delenv(name, raising=False)
     for name in (
-        "POINTLORA_OFFLINE",
-        "POINTLORA_MIRROR",
-        "POINTLORA_CATALOG",
-        *proxies,
-        *map(str.upper, proxies),
+        "http_proxy",
+        "https_proxy",
+        "all_proxy",
+        "no_proxy",
+        "requests_ca_bundle",
+        "curl_ca_bundle",
     ):
         monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
     monkeypatch.setenv("POINTLORA_HOME", str(home))
     return home

@@ -9,13 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 from command_line import call, start
-from faulty_server import FaultyServer, Reply, catalogue, served
-
-
-@pytest.fixture
-def server():
-    with FaultyServer() as running:
-        yield running
+from faulty_server import Reply, catalogue, served
 
 
 def test_what_is_here_is_not_fetched_again_and_offline_is_enough(server, tmp_path, monkeypatch):

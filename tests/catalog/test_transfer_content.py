@@ -3,8 +3,8 @@
 import gzip
 
 import pytest
-from catalog.transfers import BY_HAND, Fetching, random_bytes, sha256
-from faulty_server import FaultyServer, Reply
+from catalog.transfers import BY_HAND, random_bytes, sha256
+from faulty_server import Reply
 
 from pointlora_cli.errors import DataError, ExitCode, IntegrityError, NetworkError
 
@@ -13,17 +13,6 @@ PAGE = b"<!DOCTYPE html><html><head><title>Sign in\x1b[31m &amp; accept\n our te
 S3_ERROR = (
     b'<?xml version="1.0"?><Error><Code>AccessDenied</Code><Message>Request has expired</Message></Error>'
 )
-
-
-@pytest.fixture
-def server():
-    with FaultyServer() as server:
-        yield server
-
-
-@pytest.fixture
-def fetching(tmp_path):
-    return Fetching(tmp_path)
 
 
 def refused(fetching, kind, *urls, **wanted):

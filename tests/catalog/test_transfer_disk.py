@@ -9,22 +9,10 @@ from types import SimpleNamespace
 
 import pytest
 from catalog.transfers import Fetching, outcome, random_bytes, sha256
-from faulty_server import FaultyServer
 
 from pointlora_cli.errors import ExitCode, NetworkError, UsageError
 
 CONTENT = random_bytes(1_000_000)
-
-
-@pytest.fixture
-def server():
-    with FaultyServer() as server:
-        yield server
-
-
-@pytest.fixture
-def fetching(tmp_path):
-    return Fetching(tmp_path)
 
 
 def test_a_file_too_large_for_the_disk_is_not_begun(fetching, server, monkeypatch):

@@ -3,8 +3,8 @@
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from catalog.transfers import Fetching, random_bytes, sha256
-from faulty_server import FaultyServer, Reply
+from catalog.transfers import random_bytes, sha256
+from faulty_server import Reply
 
 from pointlora_cli.catalog.drive import confirmed_url
 from pointlora_cli.catalog.fetching import Settings, Source, Wanted, probe
@@ -20,17 +20,6 @@ FORM = (
     '<input type="hidden" name="confirm" value="t"><input type="hidden" name="uuid" value="12-34&amp;5"></form>'
     '<form action="/other"><input name="confirm" value="no"></form></body></html>'
 )  # fmt: skip
-
-
-@pytest.fixture
-def server():
-    with FaultyServer() as server:
-        yield server
-
-
-@pytest.fixture
-def fetching(tmp_path):
-    return Fetching(tmp_path)
 
 
 def ask_first(server, page=FORM, **headers):

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from catalog.transfers import BY_HAND, QUICK, Fetching, random_bytes, sha256
+from catalog.transfers import BY_HAND, QUICK, random_bytes, sha256
 from faulty_server import FaultyServer, Reply
 
 import pointlora_cli
@@ -20,35 +20,10 @@ CONTENT = random_bytes(100_000)
 CERTIFICATE = Path(__file__).parents[1] / "data" / "localhost.pem"
 
 
-@pytest.fixture(autouse=True)
-def plain_environment(monkeypatch):
-    for name in (
-        "HTTP_PROXY",
-        "HTTPS_PROXY",
-        "ALL_PROXY",
-        "NO_PROXY",
-        "REQUESTS_CA_BUNDLE",
-        "CURL_CA_BUNDLE",
-    ):
-        monkeypatch.delenv(name, raising=False)
-        monkeypatch.delenv(name.lower(), raising=False)
-
-
-@pytest.fixture
-def server():
-    with FaultyServer() as server:
-        yield server
-
-
 @pytest.fixture
 def secure():
     with FaultyServer(CERTIFICATE) as server:
         yield server
-
-
-@pytest.fixture
-def fetching(tmp_path):
-    return Fetching(tmp_path)
 
 
 def redirect(server, path, target, status=302):

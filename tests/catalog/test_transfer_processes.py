@@ -10,7 +10,6 @@ from dataclasses import replace
 
 import pytest
 from catalog.transfers import NAME, QUICK, Fetching, outcome, outcomes, random_bytes, sha256
-from faulty_server import FaultyServer
 
 from pointlora_cli.catalog.events import TransferProgress
 from pointlora_cli.catalog.owners import Owner, current_owner
@@ -45,17 +44,6 @@ for line in sys.stdin:
         ended = os.waitpid(child, 0)
     print(ended[1], flush=True)
 """
-
-
-@pytest.fixture
-def server():
-    with FaultyServer() as server:
-        yield server
-
-
-@pytest.fixture
-def fetching(tmp_path):
-    return Fetching(tmp_path)
 
 
 def test_eight_processes_share_one_download(fetching, server):

@@ -1,8 +1,8 @@
 """A download that was cut goes on where it stopped, and only where the file is still the same."""
 
 import pytest
-from catalog.transfers import Fetching, random_bytes, sha256
-from faulty_server import FaultyServer, Reply
+from catalog.transfers import random_bytes, sha256
+from faulty_server import Reply
 
 from pointlora_cli.catalog.connections import BLOCK
 from pointlora_cli.errors import IntegrityError, NetworkError
@@ -11,17 +11,6 @@ SIZE = 1_000_000
 CONTENT = random_bytes(SIZE)
 CUT = 400_000
 DATE = "Sat, 01 Aug 2026 10:00:00 GMT"
-
-
-@pytest.fixture
-def server():
-    with FaultyServer() as server:
-        yield server
-
-
-@pytest.fixture
-def fetching(tmp_path):
-    return Fetching(tmp_path)
 
 
 def leave_partial(fetching, server, *, sha=None, **faults):

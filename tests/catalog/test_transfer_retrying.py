@@ -7,7 +7,7 @@ from datetime import datetime, timedelta, timezone
 from email.utils import format_datetime
 
 import pytest
-from catalog.transfers import BY_HAND, QUICK, Fetching, random_bytes, sha256
+from catalog.transfers import BY_HAND, QUICK, random_bytes, sha256
 from faulty_server import FaultyServer
 
 from pointlora_cli.catalog.failures import TemporaryError
@@ -15,17 +15,6 @@ from pointlora_cli.catalog.retrying import Patience, Retries, retry_after
 from pointlora_cli.errors import ExitCode, NetworkError
 
 CONTENT = random_bytes(100_000)
-
-
-@pytest.fixture
-def server():
-    with FaultyServer() as server:
-        yield server
-
-
-@pytest.fixture
-def fetching(tmp_path):
-    return Fetching(tmp_path)
 
 
 def test_a_busy_server_is_asked_again_when_it_wishes(fetching, server):

@@ -99,6 +99,8 @@ def test_validate_prints_a_json_schema():
 def test_a_preset_names_the_downloads_that_are_missing(elsewhere, command, preset, changes, commands):
     outcome = call(command, "--preset", preset, *sets(*changes))
     assert outcome.code == 3
+    assert "--set backbone.weights=PATH" in outcome.err
+    assert "https://hkust-vgd.github.io" in outcome.err or not preset.startswith("scanobjectnn")
     for name in commands:
         assert re.search(rf"pointlora download {re.escape(name)}(?![\w/-])", outcome.err), outcome.err
     assert list(elsewhere.iterdir()) == []

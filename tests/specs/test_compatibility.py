@@ -2,11 +2,11 @@
 
 import pytest
 import torch
+from model_specs import METHODS, tiny_model, tiny_spec
 from pydantic import ValidationError
 
 from pointlora_cli.specs.compatibility import refusal
 from pointlora_cli.training.loop import training_step
-from tests.model_specs import METHODS, tiny_model, tiny_spec
 
 SERIES = ("point-mae", "act", "point-bert", "recon", "recon-plain")
 PAIRS = [(backbone, method) for backbone in SERIES for method in METHODS]
