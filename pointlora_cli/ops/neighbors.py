@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from pointlora_cli.ops.checks import require_clouds, require_count
+from pointlora_cli.ops.kernels import neighbors_fault
 
 _LOW_BITS = 32
 _CPU_BYTES = 8 * 2**20  # a block of distances that stays in cache
@@ -35,6 +36,31 @@ def nearest_neighbors(queries: Tensor, points: Tensor, k: int) -> tuple[Tensor, 
     if queries.shape[0] != points.shape[0]:
         raise ValueError(f"queries hold {queries.shape[0]} clouds, points {points.shape[0]}")
     queries, points = queries.detach(), points.detach()
+    if points.is_cuda:
+        indices, distances = _on_gpu(queries, points, k)
+        return indices, distances
+    return _by_sorting(queries, points, k)
+
+
+@torch.library.custom_op("pointlora::nearest_neighbors", mutates_args=())
+def _on_gpu(queries: Tensor, points: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """By the kernel where it serves; one operation, so that a compiler need not look into it."""
+    is_float32 = queries.dtype == points.dtype == torch.float32 and queries.device == points.device
+    if is_float32 and neighbors_fault(points.shape[1], k, points.device) is None:
+        from pointlora_cli.ops.triton_neighbors import nearest
+
+        return nearest(queries, points, k)
+    return _by_sorting(queries, points, k)
+
+
+@_on_gpu.register_fake
+def _shapes_on_gpu(queries: Tensor, points: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    distances = points.new_empty(*queries.shape[:2], k)
+    return torch.empty_like(distances, dtype=torch.int64), distances
+
+
+def _by_sorting(queries: Tensor, points: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """All distances, in blocks that memory holds, and the smallest of each row."""
     budget = _GPU_BYTES if points.is_cuda else _CPU_BYTES
     clouds = max(1, budget // (queries.shape[1] * points.shape[1] * points.element_size()))
     blocks = [

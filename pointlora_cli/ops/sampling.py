@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from pointlora_cli.ops.checks import require_clouds, require_count
+from pointlora_cli.ops.kernels import sampling_fault
 from pointlora_cli.ops.pruned_sampling import NEAR_ORIGIN, UNREACHED, pruned_farthest_points
 
 __all__ = ["NEAR_ORIGIN", "farthest_point_sampling"]
@@ -44,6 +45,9 @@ def farthest_point_sampling(
     else:
         _require_first(first, points)
     points = points.detach()
+    if points.is_cuda:
+        chosen: Tensor = _on_gpu(points, count, first, skip_near_origin)
+        return chosen
     if _prunes_faster(points, count) and bool(points.isfinite().all()):
         chosen = torch.empty(points.shape[0], count, dtype=torch.int64)
         for cloud, start, indices in zip(points.numpy(), first.tolist(), chosen.numpy(), strict=True):
@@ -55,8 +59,11 @@ def farthest_point_sampling(
 def _require_first(first: Tensor, points: Tensor) -> None:
     if first.shape != points.shape[:1] or first.dtype != torch.int64:
         raise ValueError(f"first must be int64 ({points.shape[0]},), got {first.dtype} {tuple(first.shape)}")
-    is_on_host = first.device.type == "cpu"  # elsewhere, looking at it would halt the device
-    if is_on_host and first.numel() and not 0 <= int(first.min()) <= int(first.max()) < points.shape[1]:
+    if first.device != points.device:
+        raise ValueError(f"first is on {first.device}, points are on {points.device}")
+    if first.device.type != "cpu":  # looking at it would halt the device,
+        points[..., 0].gather(1, first[:, None])  # which refuses an index out of range by itself
+    elif not 0 <= int(first.min()) <= int(first.max()) < points.shape[1]:
         raise ValueError(f"first must be 0 to {points.shape[1] - 1}")
 
 
@@ -67,6 +74,21 @@ def _prunes_faster(points: Tensor, count: int) -> bool:
     batch, size, _ = points.shape
     is_large = size >= _LARGE_CLOUD and size * count >= _LARGE_TASK
     return batch == 1 or (is_large and (batch * size <= _SHARED_WORK or torch.get_num_threads() <= 2))
+
+
+@torch.library.custom_op("pointlora::farthest_points", mutates_args=())
+def _on_gpu(points: Tensor, count: int, first: Tensor, skip_near_origin: bool) -> Tensor:
+    """By the kernel where it serves; one operation, so that a compiler need not look into it."""
+    if points.dtype == torch.float32 and sampling_fault(points.shape[1], points.device) is None:
+        from pointlora_cli.ops.triton_sampling import farthest_points
+
+        return farthest_points(points, count, first, skip_near_origin=skip_near_origin)
+    return _by_full_passes(points, count, first, skip_near_origin)
+
+
+@_on_gpu.register_fake
+def _shape_on_gpu(points: Tensor, count: int, first: Tensor, skip_near_origin: bool) -> Tensor:
+    return first.new_empty(points.shape[0], count)
 
 
 def _by_full_passes(points: Tensor, count: int, first: Tensor, skip_near_origin: bool) -> Tensor:
