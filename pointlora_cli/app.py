@@ -13,6 +13,7 @@ import typer
 
 from pointlora_cli import __version__
 from pointlora_cli.commands import (
+    compare,
     doctor,
     download,
     evaluate,
@@ -44,6 +45,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "download": download.download,
     "finetune": finetune.finetune,
     "fewshot": fewshot.fewshot,
+    "compare": compare.compare,
     "evaluate": evaluate.evaluate,
     "predict": predict.predict,
     "inspect": inspect.inspect,

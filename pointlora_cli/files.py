@@ -57,6 +57,14 @@ def sync_folder(folder: Path) -> None:
             os.close(descriptor)
 
 
+def nearest_existing(path: Path) -> Path:
+    """`path` where it is there, else the nearest folder above it that is (or a file in its way)."""
+    path = path.absolute()
+    while not path.exists() and path != path.parent:
+        path = path.parent
+    return path
+
+
 def write_text(path: Path, text: str) -> None:
     """Write a UTF-8 file atomically."""
     with written_atomically(path) as file:

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
+import torch
 from command_line import call, only_run, tiny
 from official_checkpoint import write_checkpoint
+
+if "PYTEST_XDIST_WORKER" in os.environ:  # tests run side by side, and threads would wait for each other
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # of the processes that tests start
+    torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")

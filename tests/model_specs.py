@@ -3,19 +3,36 @@
 import torch
 
 from pointlora_cli.adaptation.point_peft import PointPEFT
-from pointlora_cli.models.build import build_initialized_classifier
+from pointlora_cli.models.build import Outputs, build_initialized_classifier, build_initialized_model
+from pointlora_cli.specs import compatibility
 from pointlora_cli.specs.run import RunSpec
 
 SCALES = ({"centers": 12, "neighbors": 8, "keep": 3}, {"centers": 6, "neighbors": 10, "keep": 2})
 
-METHODS = {
+_PLAIN = {"init": "random", "width": 16, "depth": 2, "heads": 2, "encoder_widths": (8, 12, 16)}
+
+BACKBONES = {
+    **dict.fromkeys(compatibility.BACKBONES, _PLAIN),
+    "point-m2ae": {
+        "init": "random",
+        "widths": (8, 12, 16),
+        "depths": (1, 1, 1),
+        "groups": (16, 8, 4),
+        "neighbors": (8, 4, 4),
+        "heads": 2,
+        "encoder_widths": (8, 12, 16),
+    },
+}
+"""Every backbone, small."""
+
+_SMALL = {
     "full": {"name": "full"},
     "linear": {"name": "linear"},
     "mlp3": {"name": "mlp3"},
     "lora": {"name": "lora", "rank": 2, "sites": ["qkv", "proj", "fc1", "fc2"]},
     "bitfit": {"name": "bitfit"},
     "vpt": {"name": "vpt", "tokens": 3},
-    "vpt-shallow": {"name": "vpt", "tokens": 3, "variant": "shallow"},
+    "vpt-shallow": {"name": "vpt", "tokens": 2, "variant": "shallow"},
     "adapter": {"name": "adapter", "width": 4},
     "adapter-sequential": {"name": "adapter", "width": 4, "placement": "sequential"},
     "idpt": {"name": "idpt", "neighbors": 4},
@@ -40,25 +57,38 @@ METHODS = {
     },
 }
 
+METHODS = {**{name: {"name": name} for name in compatibility.METHODS}, **_SMALL}
+"""Every method, small, and some in two variants; a new one is here of itself, with its defaults."""
+
+PARTS, CATEGORIES = 7, 4
+
 
 def tiny_spec(method="pointlora", /, **changes):
     """A spec of a model with a few thousand parameters."""
+    name = changes.get("backbone", {}).get("name", "point-mae")
     values = {
         "data": {"source": "shapes", "points": 64},
-        "backbone": {
-            "name": "point-mae",
-            "init": "random",
-            "width": 16,
-            "depth": 2,
-            "heads": 2,
-            "encoder_widths": (8, 12, 16),
-        },
+        "backbone": {"name": name, **BACKBONES[name]},
         "tokenizer": {"centers": 12, "neighbors": 8},
         "method": METHODS[method],
     }
     for section, options in changes.items():
         values[section] = {**values.get(section, {}), **options}
     return RunSpec.model_validate(values)
+
+
+def tiny_part_spec(method="pointlora", /, backbone="point-mae"):
+    """The same for part segmentation."""
+    values = tiny_spec(method, backbone={"name": "point-mae", "depth": 3}).model_dump(mode="json")
+    values["task"] = "part-segmentation"
+    values["data"] = {"source": "shapenetpart", "points": 64}
+    values["backbone"] |= {"name": backbone}
+    return RunSpec.model_validate(values)
+
+
+def tiny_part_model(method="pointlora", /, backbone="point-mae"):
+    """The model of `tiny_part_spec`, initialised."""
+    return build_initialized_model(tiny_part_spec(method, backbone), Outputs(PARTS, CATEGORIES))
 
 
 def tiny_model(method="pointlora", /, classes=5, **changes):

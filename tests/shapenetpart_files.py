@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +25,14 @@ def rows(count: int, parts: tuple[int, int], seed: int = 0) -> np.ndarray:
     numbers = random.uniform(-0.5, 0.5, (count, 6)).round(5)
     numbers[:, 0] += 2
     return np.column_stack([numbers, np.arange(count) % (parts[1] - parts[0]) + parts[0]])
+
+
+def slabs(count: int, parts: tuple[int, int], seed: int = 0) -> np.ndarray:
+    """Likewise, but parts that can be learnt: slabs from the bottom of the shape to its top."""
+    table = rows(count, parts, seed)
+    size = parts[1] - parts[0]
+    table[:, 6] = parts[0] + np.clip(np.floor((table[:, 2] + 0.5) * size), 0, size - 1)
+    return table
 
 
 def text(table: np.ndarray) -> str:
@@ -49,9 +57,14 @@ def entry(category: str, name: str) -> str:
 
 
 def write_tree(
-    root: Path, splits: Mapping[str, Sequence[str]] | None = None, points: int = 40
+    root: Path,
+    splits: Mapping[str, Sequence[str]] | None = None,
+    points: int = 40,
+    make: Callable[[int, tuple[int, int], int], np.ndarray] = rows,
 ) -> dict[str, list[np.ndarray]]:
     """Write `root`/shapenetcore_...: shapes of the given categories in each split, of about `points` points.
+
+    Their rows are what `make` gives.
 
     Returns:
         the rows (N, 7) of each split's shapes, in the order of its list.
@@ -68,7 +81,7 @@ def write_tree(
         for place, category in enumerate(categories):
             name = f"{split}{place:04}"
             seed = 1000 * len(written) + place
-            table = rows(points + seed % 7, PARTS[category], seed)
+            table = make(points + seed % 7, PARTS[category], seed)
             file = shape_file(tree, category, name)
             file.parent.mkdir(exist_ok=True)
             file.write_text(text(table))

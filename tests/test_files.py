@@ -6,10 +6,11 @@ import hashlib
 import os
 import stat
 import threading
+from pathlib import Path
 
 import pytest
 
-from pointlora_cli.files import file_sha256, write_text, written_atomically
+from pointlora_cli.files import file_sha256, nearest_existing, write_text, written_atomically
 
 
 def names(folder):
@@ -85,3 +86,12 @@ def test_sha256_is_that_of_the_bytes(tmp_path):
     assert file_sha256(tmp_path / "a.bin") == hashlib.sha256(content).hexdigest()
     (tmp_path / "b.bin").touch()
     assert file_sha256(tmp_path / "b.bin") == hashlib.sha256(b"").hexdigest()
+
+
+def test_the_nearest_that_exists_is_found_from_anywhere(tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    assert nearest_existing(tmp_path) == tmp_path
+    assert nearest_existing(tmp_path / "a" / "b" / "c") == tmp_path
+    assert nearest_existing(tmp_path / "file" / "b") == tmp_path / "file"
+    monkeypatch.chdir(tmp_path)
+    assert nearest_existing(Path("a/b")) == tmp_path

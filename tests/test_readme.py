@@ -11,6 +11,7 @@ import pytest
 import yaml
 from command_line import TINY_BACKBONE, TINY_DATA, TINY_TRAINING, call, sets
 from faulty_server import FaultyServer
+from labelled_folder import fill
 from official_checkpoint import write_checkpoint
 
 from pointlora_cli.clouds.writing import write_ply
@@ -46,6 +47,9 @@ def place(elsewhere, monkeypatch):
         box(Path(f"my_clouds/pine/{seed}.ply"), 1, 3, 1, seed=seed)
         box(Path(f"my_clouds/oak/{seed}.ply"), 2, 1, 2, seed=seed)
     box(Path("more_scans/first.ply"), 1, 1, 1)
+    for category, labels in (("chair", [0, 1]), ("table", [0, 1, 2])):
+        fill(Path("my_parts", category), 5, labels)
+    box(Path("scan.ply"), 1, 2, 1)
     scan = laspy.create()
     scan.x, scan.y, scan.z = np.random.RandomState(1).rand(3, 50)
     scan.write("new_scan.las")
@@ -70,13 +74,15 @@ def place(elsewhere, monkeypatch):
 def arguments_of(command):
     """The command's arguments, and settings that make its network small."""
     arguments = shlex.split(command)[1:]
-    if arguments[0] != "finetune":
+    if arguments[0] not in {"finetune", "compare"}:
         return arguments
+    scales = (
+        [] if {"compare", "--method", "segmentation-folder", "method.name=full"} & {*arguments} else [SCALES]
+    )
     if "scanobjectnn" in arguments:
-        return [*arguments, *sets(*TINY_BACKBONE, *TINY_TRAINING, SCALES)]
-    small = sets(*SMALL) if "method.name=full" in arguments else sets(*SMALL, SCALES)
-    quick = ["data.clouds_per_class=2", "data.test_clouds_per_class=1"] if "--data" not in arguments else []
-    return [*arguments, *small, *sets(*quick), "--set", "train.epochs=1"]
+        return [*arguments, *sets(*TINY_BACKBONE, *TINY_TRAINING, *scales)]
+    quick = [] if "--data" in arguments else ["data.clouds_per_class=2", "data.test_clouds_per_class=1"]
+    return [*arguments, *sets(*SMALL, *scales, *quick, "train.epochs=1")]
 
 
 def test_the_readme_has_its_two_commands_and_more():
@@ -87,12 +93,15 @@ def test_the_readme_has_its_two_commands_and_more():
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_command_runs(place, command):
-    train = ["finetune", "--data", "my_clouds", *sets(*SMALL, SCALES), "--set", "train.epochs=1"]
     if command.split()[1] in {"evaluate", "predict"}:
-        assert call(*train).code == 0
+        parts = "--category" in command
+        first = (
+            "finetune --preset segmentation-folder --data my_parts" if parts else "finetune --data my_clouds"
+        )
+        assert call(*arguments_of(f"pointlora {first}")).code == 0
     if command == "pointlora presets copy quickstart my.yaml":
         Path("my.yaml").unlink()
-    if command == "pointlora finetune --preset scanobjectnn":
+    if command.startswith("pointlora finetune --preset scanobjectnn"):
         assert call("download", "point-mae").code == 0
         assert call("download", "scanobjectnn", "--from-dir", "ScanObjectNN").code == 0
     outcome = call(*arguments_of(command))

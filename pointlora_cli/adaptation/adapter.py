@@ -21,7 +21,7 @@ from pointlora_cli.models.tokens import TokenSequence
 from pointlora_cli.specs.method import AdapterMethod
 
 if TYPE_CHECKING:
-    from pointlora_cli.models.classifier import Classifier
+    from pointlora_cli.models.adapted import AdaptedModel
     from pointlora_cli.models.initialization import WeightSource
 
 
@@ -39,7 +39,7 @@ class Adapter(Adaptation):
             assert isinstance(block, Bottleneck)
             block.initialize(source, f"adaptation.blocks.{layer}")
 
-    def trained(self, model: Classifier) -> Trained:
+    def trained(self, model: AdaptedModel) -> Trained:
         """The bottlenecks, the class token and its position, and the head."""
         return [self, *model.backbone.class_tokens, model.head]
 

@@ -18,8 +18,8 @@ from pointlora_cli.specs.base import Spec
 from pointlora_cli.specs.method import AnyMethod
 
 if TYPE_CHECKING:
+    from pointlora_cli.models.adapted import AdaptedModel
     from pointlora_cli.models.backbone import Backbone
-    from pointlora_cli.models.classifier import Classifier
     from pointlora_cli.models.initialization import WeightSource
 
 HeadName = Literal["mlp3", "mlp3-gelu", "mlp2", "linear"]
@@ -75,7 +75,7 @@ class Adaptation(nn.Module, ABC):
         """Bring own buffers whose size the training data decides to those of a trained model, by its names."""
 
     @abstractmethod
-    def trained(self, model: Classifier) -> Trained:
+    def trained(self, model: AdaptedModel) -> Trained:
         """Every module and parameter of `model` that trains; all others are frozen."""
 
     def undecayed(self) -> Iterable[nn.Parameter]:
@@ -90,7 +90,7 @@ class Adaptation(nn.Module, ABC):
         """Second -> first official name of what the official model registers twice; the second's value counts."""
         return {}
 
-    def fold(self, model: Classifier) -> Folded | None:
+    def fold(self, model: AdaptedModel) -> Folded | None:
         """Add what is linear to the weights of the backbone, in place; None where nothing is.
 
         The method itself stays as it is: `model` is of use only with the method that is left.

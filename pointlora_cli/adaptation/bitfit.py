@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 from pointlora_cli.adaptation.base import Adaptation, Trained
 
 if TYPE_CHECKING:
-    from pointlora_cli.models.classifier import Classifier
+    from pointlora_cli.models.adapted import AdaptedModel
 
 
 class BitFit(Adaptation):
     """Every bias of the backbone, the class token and the head train."""
 
-    def trained(self, model: Classifier) -> Trained:
+    def trained(self, model: AdaptedModel) -> Trained:
         """The `bias` of every module of the backbone, the class token and its position, and the head."""
         biases = [
             parameter

@@ -30,11 +30,11 @@ from pointlora_cli.specs.method import (
     LoRAMethod,
     MLP3Method,
     PointGSTMethod,
-    PointLoRAMethod,
     PointPEFTMethod,
     PPTMethod,
     VPTMethod,
 )
+from pointlora_cli.specs.pointlora import PointLoRAMethod
 
 METHODS: dict[type[Spec], Callable[[Shape, Any], Adaptation]] = {
     FullMethod: FullFineTuning,

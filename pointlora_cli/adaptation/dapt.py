@@ -35,7 +35,7 @@ from pointlora_cli.models.tokens import Patches, TokenSequence
 from pointlora_cli.specs.method import DAPTMethod
 
 if TYPE_CHECKING:
-    from pointlora_cli.models.classifier import Classifier
+    from pointlora_cli.models.adapted import AdaptedModel
     from pointlora_cli.models.initialization import WeightSource
 
 OFFICIAL_PLACES = {
@@ -115,7 +115,7 @@ class DAPT(Adaptation):
         for layer in range(len(self.blocks)):
             self._block(layer).initialize(source, f"adaptation.blocks.{layer}")
 
-    def trained(self, model: Classifier) -> Trained:
+    def trained(self, model: AdaptedModel) -> Trained:
         """All own parts, the class token and its position, and the head."""
         return [self, *model.backbone.class_tokens, model.head]
 

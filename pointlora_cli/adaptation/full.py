@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 from pointlora_cli.adaptation.base import Adaptation, HeadName, Trained
 
 if TYPE_CHECKING:
-    from pointlora_cli.models.classifier import Classifier
+    from pointlora_cli.models.adapted import AdaptedModel
 
 
 class FullFineTuning(Adaptation):
@@ -15,6 +15,6 @@ class FullFineTuning(Adaptation):
 
     head: ClassVar[HeadName | None] = None
 
-    def trained(self, model: Classifier) -> Trained:
+    def trained(self, model: AdaptedModel) -> Trained:
         """All of the model."""
         return [model]

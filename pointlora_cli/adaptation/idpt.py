@@ -10,9 +10,10 @@ patches of i by their features, i among them, found anew in each layer:
 where act is a leaky ReLU and norm a batch norm. The prompt enters behind the class token, with a
 position of its own. The head sees the class token, the prompt, and the maximum of the patches.
 
-As in the released code, the prompt's position never trains: it keeps its random start, and an adapter
-must carry it. The released code freezes by leaving weights out of the optimiser, so its gradient
-clipping also counts the gradients of frozen weights; here it counts what trains.
+As in the released code, the prompt's position never trains in classification: it keeps its random start,
+and an adapter must carry it. In part segmentation it trains. The released code freezes by leaving weights
+out of the optimiser, so its gradient clipping also counts the gradients of frozen weights; here it counts
+what trains.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from pointlora_cli.ops.gathering import gather
 from pointlora_cli.specs.method import IDPTMethod
 
 if TYPE_CHECKING:
-    from pointlora_cli.models.classifier import Classifier
+    from pointlora_cli.models.adapted import AdaptedModel
     from pointlora_cli.models.initialization import WeightSource
 
 EDGE_LAYERS = 3
@@ -117,9 +118,10 @@ class IDPT(Adaptation):
         self.generator.initialize(source, "adaptation.generator")
         source.normal(self.prompt_position, "adaptation.prompt_position")
 
-    def trained(self, model: Classifier) -> Trained:
-        """The generator, the class token and its position, and the head; the prompt's position does not."""
-        return [self.generator, *model.backbone.class_tokens, model.head]
+    def trained(self, model: AdaptedModel) -> Trained:
+        """The generator, the class token and its position, and the head; the prompt's position to segment."""
+        position = [] if model.task == "classification" else [self.prompt_position]
+        return [self.generator, *position, *model.backbone.class_tokens, model.head]
 
     def before_block(self, layer: int, sequence: TokenSequence) -> TokenSequence:
         """Make the prompt, and put it in."""

@@ -11,10 +11,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pointlora_cli.adaptation.base import Adaptation, Folded, Shape, Trained
-from pointlora_cli.specs.method import LoRAMethod, MLP3Method, Site
+from pointlora_cli.specs.method import FullMethod, LoRAMethod, MLP3Method
+from pointlora_cli.specs.sites import Site
 
 if TYPE_CHECKING:
-    from pointlora_cli.models.classifier import Classifier
+    from pointlora_cli.models.adapted import AdaptedModel
     from pointlora_cli.models.initialization import WeightSource
 
 SITES: dict[Site, tuple[int, int]] = {"qkv": (1, 3), "proj": (1, 1), "fc1": (1, 4), "fc2": (4, 1)}
@@ -70,7 +71,7 @@ class LowRankStack(nn.Module):
         """The term of one projection."""
         return cast("LowRank", cast("nn.ModuleDict", self.blocks[layer])[site])
 
-    def fold(self, model: Classifier) -> str:
+    def fold(self, model: AdaptedModel) -> str:
         """Add every term to its projection in the backbone; say what was added."""
         for layer in range(len(self.blocks)):
             for site in self.sites:
@@ -95,13 +96,17 @@ class LoRA(Adaptation):
         """Set every A and B."""
         self.low_rank.initialize(source, "adaptation.low_rank")
 
-    def trained(self, model: Classifier) -> Trained:
+    def trained(self, model: AdaptedModel) -> Trained:
         """A and B everywhere, the class token and its position, and the head."""
         return [self.low_rank, *model.backbone.class_tokens, model.head]
 
-    def fold(self, model: Classifier) -> Folded:
-        """Add every low-rank term to its projection; class token and head are left."""
-        return Folded(self.low_rank.fold(model), MLP3Method(), kept=())
+    def fold(self, model: AdaptedModel) -> Folded:
+        """Add every low-rank term to its projection; class token and head are left.
+
+        In part segmentation no method trains just these, so what is left is called fully fine-tuned.
+        """
+        left = MLP3Method() if model.task == "classification" else FullMethod()
+        return Folded(self.low_rank.fold(model), left, kept=())
 
     def projection(self, layer: int, site: str, inputs: Tensor, outputs: Tensor) -> Tensor:
         """Add the low-rank term."""

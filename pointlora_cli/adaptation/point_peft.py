@@ -52,8 +52,8 @@ from pointlora_cli.ops.sampling import farthest_point_sampling
 from pointlora_cli.specs.method import PointPEFTMethod
 
 if TYPE_CHECKING:
+    from pointlora_cli.models.adapted import AdaptedModel
     from pointlora_cli.models.backbone import Backbone
-    from pointlora_cli.models.classifier import Classifier
     from pointlora_cli.models.initialization import WeightSource
     from pointlora_cli.models.point_mae import PointMAE
 
@@ -137,7 +137,7 @@ class PointPEFT(Adaptation):
         """Features that a prompt takes from the bank."""
         return self.method.tokens - 2
 
-    def trained(self, model: Classifier) -> Trained:
+    def trained(self, model: AdaptedModel) -> Trained:
         """All own parts, biases of the blocks, class token and its position, the last norm, and the head."""
         backbone = cast("PointMAE", model.backbone)
         biases = [

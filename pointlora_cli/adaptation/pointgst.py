@@ -33,7 +33,7 @@ from pointlora_cli.ops.spectral import exact_basis, released_basis
 from pointlora_cli.specs.method import PointGSTMethod
 
 if TYPE_CHECKING:
-    from pointlora_cli.models.classifier import Classifier
+    from pointlora_cli.models.adapted import AdaptedModel
     from pointlora_cli.models.initialization import WeightSource
 
 
@@ -104,7 +104,7 @@ class PointGST(Adaptation):
             assert isinstance(adapter, SpectralAdapter)
             adapter.initialize(source, f"adaptation.adapters.{layer}")
 
-    def trained(self, model: Classifier) -> Trained:
+    def trained(self, model: AdaptedModel) -> Trained:
         """The adapters, the class token and its position, and the head."""
         return [self.adapters, *model.backbone.class_tokens, model.head]
 

@@ -19,10 +19,10 @@ from pointlora_cli.adaptation.lora import LowRankStack
 from pointlora_cli.adaptation.prompt_mlp import PromptGates, PromptMLP, prompt_mlp_names, prompted
 from pointlora_cli.adaptation.token_selection import MaskPredictor, score_entropy, select_tokens
 from pointlora_cli.models.tokens import Patches, Scale, TokenSequence
-from pointlora_cli.specs.method import PointLoRAMethod
+from pointlora_cli.specs.pointlora import PointLoRAMethod
 
 if TYPE_CHECKING:
-    from pointlora_cli.models.classifier import Classifier
+    from pointlora_cli.models.adapted import AdaptedModel
     from pointlora_cli.models.initialization import WeightSource
     from pointlora_cli.models.point_mae import PointMAE
 
@@ -60,7 +60,7 @@ class PointLoRA(Adaptation):
             for name, prompt in getattr(self, group).items():
                 prompt.initialize(source, f"adaptation.{group}.{name}")
 
-    def trained(self, model: Classifier) -> Trained:
+    def trained(self, model: AdaptedModel) -> Trained:
         """Own parts, the first half of the patch encoder, the position embedding, class token and head."""
         backbone = cast("PointMAE", model.backbone)  # the spec lets it be no other kind
         return [
@@ -75,7 +75,7 @@ class PointLoRA(Adaptation):
             model.head,
         ]
 
-    def fold(self, model: Classifier) -> Folded | None:
+    def fold(self, model: AdaptedModel) -> Folded | None:
         """Add every low-rank term to its projection."""
         if not self.method.sites:
             return None

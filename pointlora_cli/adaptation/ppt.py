@@ -14,7 +14,9 @@ beside the means of patches and extra tokens.
 
 As in the released code, drop path never drops P_all, the second grouping is the backbone's own unless
 the spec says otherwise (the extra tokens then start as copies of the patches), and the head starts by
-the generic rule.
+the generic rule. In part segmentation the released code keeps the last norm and the layer of the
+category frozen, and moves the patches' prompt network by one token; here the whole head trains, and
+each network acts on its own tokens.
 """
 
 from __future__ import annotations
@@ -31,7 +33,7 @@ from pointlora_cli.models.tokens import Patches, Scale, TokenSequence
 from pointlora_cli.specs.method import PPTMethod
 
 if TYPE_CHECKING:
-    from pointlora_cli.models.classifier import Classifier
+    from pointlora_cli.models.adapted import AdaptedModel
     from pointlora_cli.models.initialization import WeightSource
     from pointlora_cli.models.point_mae import PointMAE
 
@@ -58,7 +60,7 @@ class PPT(Adaptation):
         for part in OFFICIAL_PROMPTS:
             self._prompt(part).initialize(source, f"adaptation.prompts.{part}")
 
-    def trained(self, model: Classifier) -> Trained:
+    def trained(self, model: AdaptedModel) -> Trained:
         """The prompt MLPs, the first half of the patch encoder, the position embedding, class token and head."""
         backbone = cast("PointMAE", model.backbone)  # the spec lets it be no other kind
         return [

@@ -23,7 +23,7 @@ from pointlora_cli.models.tokens import Patches, TokenSequence
 from pointlora_cli.specs.method import VPTMethod
 
 if TYPE_CHECKING:
-    from pointlora_cli.models.classifier import Classifier
+    from pointlora_cli.models.adapted import AdaptedModel
     from pointlora_cli.models.initialization import WeightSource
 
 
@@ -44,7 +44,7 @@ class VPT(Adaptation):
             for name, parameter in getattr(self, group).named_parameters():
                 source.normal(parameter, f"adaptation.{group}.{name}")
 
-    def trained(self, model: Classifier) -> Trained:
+    def trained(self, model: AdaptedModel) -> Trained:
         """The prompts and their positions, the class token and its position, and the head."""
         return [self, *model.backbone.class_tokens, model.head]
 

@@ -20,6 +20,7 @@ import shutil
 import time
 from pathlib import Path
 from shlex import quote
+from typing import NamedTuple
 
 from pointlora_cli.catalog.entries import Entry, File
 from pointlora_cli.catalog.events import CatalogListener, WorkProgress
@@ -254,8 +255,15 @@ def _option_for(source: str) -> str:
     )
 
 
-def cached_file(reference: str, settings: Settings) -> Path | None:
-    """Where `entry` (its first default file), `entry/file` or `entry/stem` is, or None if it is not cached.
+class CachedFile(NamedTuple):
+    """A file that is cached."""
+
+    path: Path
+    sha256: str | None  # it had when it came; None of an archive that was imported as a folder
+
+
+def cached_file(reference: str, settings: Settings) -> CachedFile | None:
+    """What `entry` (its first default file), `entry/file` or `entry/stem` is, or None if it is not cached.
 
     Raises:
         UsageError: there is no such entry or file.
@@ -264,7 +272,10 @@ def cached_file(reference: str, settings: Settings) -> Path | None:
 
     entry, files = resolve(load_catalog(settings), reference)
     cache = Cache(settings.home)
-    return cache.path(entry, files[0]) if cache.is_cached(entry, files[0]) else None
+    record = cache.record(entry, files[0])
+    if record is None or not cache.is_cached(entry, files[0]):
+        return None
+    return CachedFile(cache.path(entry, files[0]), record.sha256)
 
 
 def cached_folder(entry_name: str, settings: Settings) -> Path | None:

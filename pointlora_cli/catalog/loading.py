@@ -116,7 +116,7 @@ def _parsed(path: Path) -> Any:
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise UsageError(
-            f"catalogue {_shown(str(path))}: cannot be read: {reason}",
+            f"catalogue {_whole(path)}: cannot be read: {reason}",
             remedy="Name a YAML file in POINTLORA_CATALOG, or unset it.",
         ) from error
     if len(content) > _MAX_BYTES:
@@ -136,7 +136,7 @@ def _broken(path: Path, problems: list[str]) -> UsageError:
     rest = [f"and {len(shown) - 10} more"] if len(shown) > 10 else []
     listed = "\n".join(f"  {problem}" for problem in [*shown[:10], *rest])
     return UsageError(
-        f"catalogue {_shown(str(path))}:\n{listed}",
+        f"catalogue {_whole(path)}:\n{listed}",
         remedy="Correct the file that POINTLORA_CATALOG names; the shipped catalogue shows the form.",
     )
 
@@ -186,6 +186,11 @@ def _shown(value: object) -> str:
         return "a list"
     text = str(value) if value and isinstance(value, str) and value.isprintable() else repr(value)
     return text if len(text) <= 80 else text[:79] + "…"
+
+
+def _whole(path: Path) -> str:
+    """A path, however long: a shortened one names no file."""
+    return str(path) if str(path).isprintable() else repr(str(path))
 
 
 def _line(text: str) -> str:

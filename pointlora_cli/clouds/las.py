@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pointlora_cli.clouds.files import EXPORT_AGAIN, cloud_error, load_bytes, quoted, truncated
+from pointlora_cli.clouds.label_names import LabelledRows, find_label
 from pointlora_cli.clouds.surface import Geometry
 
 _SMALLEST_HEADER = 227
@@ -30,6 +31,7 @@ class Header:
     """The part of a LAS header that says where the points are."""
 
     data_start: int
+    point_format: int
     point_size: int
     count: int
     compressed: bool
@@ -43,18 +45,43 @@ def read_las(path: Path) -> Geometry:
     Raises:
         CloudError: broken header, no points, truncated or damaged data, or LAZ without lazrs.
     """
+    return Geometry(_read_points(path)[0])
+
+
+def read_labelled_las(path: Path, label: str) -> LabelledRows:
+    """Reads the scaled coordinates with the classification of each point.
+
+    Raises:
+        CloudError: as `read_las`, or another attribute is asked for.
+    """
+    find_label(path, label, ["classification"], "attribute")
+    coordinates, classes = _read_points(path)
+    return LabelledRows(coordinates, classes.astype(np.float64), "`classification`")
+
+
+def _read_points(path: Path) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
+    """Coordinates (N, 3) and classifications (N,)."""
     data = load_bytes(path)
     header = _read_header(path, data)
     if header.count == 0:
         raise cloud_error(path, "no points: the header states 0", EXPORT_AGAIN)
     if header.compressed:
-        return Geometry(_read_compressed(path, data, header))
+        return _read_compressed(path, data, header)
     present = max(len(data) - header.data_start, 0) // header.point_size
     if present < header.count:
         raise truncated(path, present, header.count, "points")
+    return _decoded(data, header, header.data_start, header.count)
+
+
+def _decoded(
+    data: NDArray[np.uint8], header: Header, start: int, count: int
+) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
+    """Coordinates (count, 3) and classifications (count,) of the points that lie from byte `start` on."""
     # X, Y and Z are the first three fields of every point format.
-    shape, strides = (header.count, 3), (header.point_size, 4)
-    return Geometry(_scaled(np.ndarray(shape, "<i4", data.data, header.data_start, strides), header))
+    integers: NDArray[np.int32] = np.ndarray((count, 3), "<i4", data.data, start, (header.point_size, 4))
+    place, bits = (15, 0x1F) if header.point_format < 6 else (16, 0xFF)  # flags share the older byte
+    classes: NDArray[np.uint8] = np.ndarray((count,), "u1", data.data, start + place, (header.point_size,))
+    return _scaled(integers, header), classes & np.uint8(bits)
 
 
 def _scaled(integers: NDArray[np.int32], header: Header) -> NDArray[np.float64]:
@@ -87,10 +114,12 @@ def _read_header(path: Path, data: NDArray[np.uint8]) -> Header:
     offsets = np.frombuffer(start, "<f8", 3, 155).astype(np.float64)
     if not (np.isfinite(scales).all() and np.isfinite(offsets).all() and (scales != 0).any()):
         raise cloud_error(path, f"damaged header: scales {scales}, offsets {offsets}", EXPORT_AGAIN)
-    return Header(data_start, point_size, count, compressed, scales, offsets)
+    return Header(data_start, point_format, point_size, count, compressed, scales, offsets)
 
 
-def _read_compressed(path: Path, data: NDArray[np.uint8], header: Header) -> NDArray[np.float64]:
+def _read_compressed(
+    path: Path, data: NDArray[np.uint8], header: Header
+) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
     """Decodes LAZ through lazrs alone: laspy's own header reader loops for hours on a damaged header."""
     try:
         import lazrs
@@ -99,7 +128,7 @@ def _read_compressed(path: Path, data: NDArray[np.uint8], header: Header) -> NDA
         raise cloud_error(path, "is compressed (LAZ), which needs laspy with lazrs", remedy) from None
     record = _laszip_record(path, data, header)
     _check_chunk_table(path, data, header)
-    coordinates = np.empty((header.count, 3))
+    coordinates, classes = np.empty((header.count, 3)), np.empty(header.count, np.uint8)
     with path.open("rb") as stream, _decoder_errors(path):
         if lazrs.LazVlr(record).item_size() != header.point_size:
             raise ValueError("the sizes of a point disagree")
@@ -109,9 +138,9 @@ def _read_compressed(path: Path, data: NDArray[np.uint8], header: Header) -> NDA
             count = min(_CHUNK, header.count - start)
             block = np.zeros(count * header.point_size, np.uint8)
             decoder.decompress_many(block)
-            integers: NDArray[np.int32] = np.ndarray((count, 3), "<i4", block.data, 0, (header.point_size, 4))
-            coordinates[start : start + count] = _scaled(integers, header)
-    return coordinates
+            rows = slice(start, start + count)
+            coordinates[rows], classes[rows] = _decoded(block, header, 0, count)
+    return coordinates, classes
 
 
 def _laszip_record(path: Path, data: NDArray[np.uint8], header: Header) -> bytes:

@@ -8,7 +8,8 @@ import re
 import struct
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -53,15 +54,7 @@ def read_npy(path: Path) -> Geometry:
     Raises:
         CloudError: broken header, pickled objects, truncated data, or another shape.
     """
-    with path.open("rb") as stream:
-        header = _read_header(path, stream, "the array")
-        start = stream.tell()
-    present = path.stat().st_size - start
-    if present < header.size_in_bytes:
-        raise _truncated(path, present, header, "the array")
-    _check_points(path, header, "the array")
-    data = np.memmap(path, np.uint8, "r", start, (header.size_in_bytes,)).view(np.ndarray)
-    return _geometry(_shaped(data.view(header.dtype), header))
+    return geometry_of(load_point_array(path))
 
 
 def read_npz(path: Path) -> Geometry:
@@ -70,34 +63,72 @@ def read_npz(path: Path) -> Geometry:
     Raises:
         CloudError: damaged archive, no suitable array or several, an array of more than 4 GiB.
     """
+    with opened_archive(path) as archive:
+        points = load_member(path, archive, choose_points(path, archive))
+    return geometry_of(points)
+
+
+def load_point_array(path: Path) -> NDArray[np.generic]:
+    """The array of an NPY file, which holds points; mapped, not copied.
+
+    Raises:
+        CloudError: as `read_npy`.
+    """
+    with path.open("rb") as stream:
+        header = read_array_header(path, stream, "the array")
+        start = stream.tell()
+    present = path.stat().st_size - start
+    if present < header.size_in_bytes:
+        raise _truncated(path, present, header, "the array")
+    _check_points(path, header, "the array")
+    data = np.memmap(path, np.uint8, "r", start, (header.size_in_bytes,)).view(np.ndarray)
+    return _shaped(data.view(header.dtype), header)
+
+
+@contextmanager
+def opened_archive(path: Path) -> Iterator[zipfile.ZipFile]:
+    """The archive of an NPZ; what zipfile raises of a damaged one becomes a `CloudError`."""
     try:
         with zipfile.ZipFile(path) as archive:
-            name = _choose(path, archive)
-            info = archive.getinfo(name)
-            if info.file_size > LARGEST_ARRAY:
-                raise cloud_error(
-                    path,
-                    f"{quoted(name)} unpacks to {info.file_size:,} bytes; at most {LARGEST_ARRAY:,} are read",
-                    "save it as .npy, which is read without unpacking",
-                )  # fmt: skip
-            with archive.open(info) as stream:
-                header = _read_header(path, stream, quoted(name))
-                data = stream.read(header.size_in_bytes) if header.size_in_bytes <= info.file_size else b""
-                if len(data) < header.size_in_bytes:
-                    raise _truncated(path, info.file_size, header, quoted(name))
+            yield archive
     except _ZIP_ERRORS as error:
         raise cloud_error(path, f"damaged archive: {quoted(str(error))}", EXPORT_AGAIN) from None
-    return _geometry(_shaped(np.frombuffer(data, header.dtype), header))
 
 
-def _choose(path: Path, archive: zipfile.ZipFile) -> str:
+def load_member(path: Path, archive: zipfile.ZipFile, name: str) -> NDArray[np.generic]:
+    """One array of an NPZ.
+
+    Raises:
+        CloudError: it is damaged, truncated, or of more than 4 GiB.
+    """
+    info = archive.getinfo(name)
+    if info.file_size > LARGEST_ARRAY:
+        raise cloud_error(
+            path,
+            f"{quoted(name)} unpacks to {info.file_size:,} bytes; at most {LARGEST_ARRAY:,} are read",
+            "save it as .npy, which is read without unpacking",
+        )
+    with archive.open(info) as stream:
+        header = read_array_header(path, stream, quoted(name))
+        data = stream.read(header.size_in_bytes) if header.size_in_bytes <= info.file_size else b""
+        if len(data) < header.size_in_bytes:
+            raise _truncated(path, info.file_size, header, quoted(name))
+    return _shaped(np.frombuffer(data, header.dtype), header)
+
+
+def choose_points(path: Path, archive: zipfile.ZipFile) -> str:
+    """The member of an NPZ that holds the points.
+
+    Raises:
+        CloudError: no array could, or several.
+    """
     names = [name for name in archive.namelist() if name.endswith(".npy")]
     if len(names) > _MOST_MEMBERS:
         raise cloud_error(path, f"holds {len(names):,} arrays; at most {_MOST_MEMBERS:,} are looked at")
     suitable = {}
     for name in names:
         with archive.open(name) as stream:
-            header = _read_header(path, stream, quoted(name), refuse_objects=False)
+            header = read_array_header(path, stream, quoted(name), refuse_objects=False)
         if _problem(header) is None:
             suitable[name.removesuffix(".npy").lower()] = name
     for key in _POINT_KEYS:
@@ -112,7 +143,9 @@ def _choose(path: Path, archive: zipfile.ZipFile) -> str:
     )
 
 
-def _read_header(path: Path, stream: IO[bytes], what: str, *, refuse_objects: bool = True) -> ArrayHeader:
+def read_array_header(
+    path: Path, stream: IO[bytes], what: str, *, refuse_objects: bool = True
+) -> ArrayHeader:
     """Parses an NPY header; numpy's own reader lets several kinds of exception out of a damaged one."""
     start = stream.read(8)
     if len(start) < 8 or start[:6] != b"\x93NUMPY" or start[6] not in (1, 2, 3):
@@ -207,7 +240,8 @@ def _shaped(flat: NDArray[np.generic], header: ArrayHeader) -> NDArray[np.generi
     return flat.reshape(header.shape, order="F" if header.fortran else "C")
 
 
-def _geometry(array: NDArray[np.generic]) -> Geometry:
+def geometry_of(array: NDArray[np.generic]) -> Geometry:
+    """The points of an array that was checked to hold some."""
     names = _fields(array.dtype) if array.dtype.names else None
     if names:
         table: NDArray[Any] = array.reshape(-1)

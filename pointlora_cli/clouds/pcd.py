@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from pointlora_cli.clouds import lzf
 from pointlora_cli.clouds.files import EXPORT_AGAIN, cloud_error, load_bytes, quoted, truncated
+from pointlora_cli.clouds.label_names import LabelledRows, find_label
 from pointlora_cli.clouds.rows import NumberedLines, Promise, parse_rows
 from pointlora_cli.clouds.surface import Geometry
 
@@ -57,10 +58,32 @@ def read_pcd(path: Path) -> Geometry:
     """
     data = load_bytes(path)
     header = _read_header(path, data)
+    return Geometry(_read_fields(path, data, header, header.axes), warnings=header.warnings)
+
+
+def read_labelled_pcd(path: Path, label: str) -> LabelledRows:
+    """Reads the fields x, y and z of a PCD file with a field of labels.
+
+    Raises:
+        CloudError: as `read_pcd`, or no such field.
+    """
+    data = load_bytes(path)
+    header = _read_header(path, data)
+    single = [index for index, count in enumerate(header.counts) if count == 1]
+    names = [header.names[index] for index in single]
+    found, warnings = find_label(path, label, names, "field")
+    values = _read_fields(path, data, header, (*header.axes, single[found]))
+    return LabelledRows(values[:, :3], values[:, 3], f"`{names[found]}`", header.warnings + warnings)
+
+
+def _read_fields(
+    path: Path, data: NDArray[np.uint8], header: Header, fields: tuple[int, ...]
+) -> NDArray[np.float64]:
+    """The fields at these places, of one value each: (points, fields)."""
     if header.points == 0:
         raise cloud_error(path, "no points: the header states 0", EXPORT_AGAIN)
     readers = {"ascii": _read_ascii, "binary": _read_binary, "binary_compressed": _read_compressed}
-    return Geometry(readers[header.layout](path, data, header), warnings=header.warnings)
+    return readers[header.layout](path, data, header, fields)
 
 
 def _read_header(path: Path, data: NDArray[np.uint8]) -> Header:
@@ -131,7 +154,9 @@ def _type(path: Path, kind: str, size: int) -> str:
     return _TYPES[kind, size]
 
 
-def _read_ascii(path: Path, _data: NDArray[np.uint8], header: Header) -> NDArray[np.float64]:
+def _read_ascii(
+    path: Path, _data: NDArray[np.uint8], header: Header, fields: tuple[int, ...]
+) -> NDArray[np.float64]:
     def lines() -> Iterator[str]:
         with path.open(encoding="latin-1", newline="\n") as stream:
             for _ in range(header.line_count):
@@ -141,25 +166,28 @@ def _read_ascii(path: Path, _data: NDArray[np.uint8], header: Header) -> NDArray
     def numbered() -> NumberedLines:
         return NumberedLines(lines(), header.line_count + 1, header.points)
 
-    x, y, z = (header.field_start(axis, values=True) for axis in header.axes)
+    columns = tuple(header.field_start(field, values=True) for field in fields)
     promise = Promise(header.points, sum(header.counts), "points")
-    points, _ = parse_rows(path, numbered, (x, y, z), comments=None, promise=promise)
+    points, _ = parse_rows(path, numbered, columns, comments=None, promise=promise)
     return points
 
 
-def _read_binary(path: Path, data: NDArray[np.uint8], header: Header) -> NDArray[np.float64]:
+def _read_binary(
+    path: Path, data: NDArray[np.uint8], header: Header, fields: tuple[int, ...]
+) -> NDArray[np.float64]:
     present = (len(data) - header.data_start) // header.point_size
     if present < header.points:
         raise truncated(path, present, header.points, "points")
-    types = [np.dtype(header.types[axis]) for axis in header.axes]
-    points = np.empty((header.points, 3))
-    for column, (axis, kind) in enumerate(zip(header.axes, types, strict=True)):
-        start = header.data_start + header.field_start(axis)
+    points = np.empty((header.points, len(fields)))
+    for column, field in enumerate(fields):
+        start, kind = header.data_start + header.field_start(field), np.dtype(header.types[field])
         points[:, column] = np.ndarray((header.points,), kind, data.data, start, (header.point_size,))
     return points
 
 
-def _read_compressed(path: Path, data: NDArray[np.uint8], header: Header) -> NDArray[np.float64]:
+def _read_compressed(
+    path: Path, data: NDArray[np.uint8], header: Header, fields: tuple[int, ...]
+) -> NDArray[np.float64]:
     body = data[header.data_start :]
     if len(body) < 8:
         raise truncated(path, 0, header.points, "points")
@@ -173,8 +201,8 @@ def _read_compressed(path: Path, data: NDArray[np.uint8], header: Header) -> NDA
         values = lzf.decompress(body[8 : 8 + packed].tobytes(), unpacked)
     except ValueError as error:
         raise cloud_error(path, f"damaged compressed data: {error}", EXPORT_AGAIN) from None
-    points = np.empty((header.points, 3))
-    for column, axis in enumerate(header.axes):  # the data holds all x, then all y, ...
-        start = header.points * header.field_start(axis)
-        points[:, column] = np.frombuffer(values, header.types[axis], header.points, start)
+    points = np.empty((header.points, len(fields)))
+    for column, field in enumerate(fields):  # the data holds all of the first field, then of the second, ...
+        start = header.points * header.field_start(field)
+        points[:, column] = np.frombuffer(values, header.types[field], header.points, start)
     return points

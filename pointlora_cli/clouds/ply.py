@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from pointlora_cli.clouds.files import EXPORT_AGAIN, cloud_error, load_bytes
+from pointlora_cli.clouds.label_names import LabelledRows, find_label
 from pointlora_cli.clouds.ply_header import Element, Header, read_header
-from pointlora_cli.clouds.ply_rows import AsciiRows, Axes, BinaryRows
+from pointlora_cli.clouds.ply_rows import AsciiRows, BinaryRows, Places
 from pointlora_cli.clouds.surface import Geometry, triangulated
 
 _CORNERS = ("vertex_indices", "vertex_index")
@@ -23,11 +27,11 @@ def read_ply(path: Path) -> Geometry:
     header = read_header(path, data)
     vertex, axes = _vertex_element(path, header)
     face, corners = _face_element(path, header)
-    rows = BinaryRows(path, data, header) if header.byte_order else AsciiRows(path, header)
+    rows = _rows(path, data, header)
     vertices, polygons = None, None
     for element in header.elements:
         if element is vertex:
-            vertices = rows.coordinates(element, axes)
+            vertices = rows.values(element, axes)
         elif element is face:
             polygons = rows.lists(element, corners)
         else:
@@ -44,7 +48,34 @@ def read_ply(path: Path) -> Geometry:
     return Geometry(vertices, triangles, warnings + repaired)
 
 
-def _vertex_element(path: Path, header: Header) -> tuple[Element, Axes]:
+def read_labelled_ply(path: Path, label: str) -> LabelledRows:
+    """Reads the vertices of a PLY file with one of their properties; faces are left out.
+
+    Raises:
+        CloudError: as `read_ply`, or no such property.
+    """
+    data = load_bytes(path)
+    header = read_header(path, data)
+    vertex, axes = _vertex_element(path, header)
+    scalars = [index for index, p in enumerate(vertex.properties) if not p.count_type]
+    names = [vertex.properties[index].name for index in scalars]
+    found, warnings = find_label(path, label, names, "property")
+    rows = _rows(path, data, header)
+    for element in header.elements:
+        if element is vertex:
+            break
+        rows.skip(element)
+    values = rows.values(vertex, (*axes, scalars[found]))
+    if any(element.name == "face" and element.count for element in header.elements):
+        warnings += ("ignored the faces; took the labelled vertices",)
+    return LabelledRows(values[:, :3], values[:, 3], f"`{names[found]}`", header.warnings + warnings)
+
+
+def _rows(path: Path, data: NDArray[np.uint8], header: Header) -> BinaryRows | AsciiRows:
+    return BinaryRows(path, data, header) if header.byte_order else AsciiRows(path, header)
+
+
+def _vertex_element(path: Path, header: Header) -> tuple[Element, Places]:
     """The element with the points, and which of its properties are x, y and z."""
     vertex = next((element for element in header.elements if element.name == "vertex"), None)
     if vertex is None:

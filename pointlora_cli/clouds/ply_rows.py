@@ -20,7 +20,7 @@ _PLURALS = {"vertex": "vertices", "face": "faces"}
 # numpy refuses row types of 2 GiB.
 _LONGEST_ROW = 1 << 30
 
-Axes = tuple[int, int, int]
+Places = tuple[int, ...]
 
 
 def _things(element: Element) -> str:
@@ -40,17 +40,17 @@ class BinaryRows:
         self._order = header.byte_order
         self._position = header.data_start
 
-    def coordinates(self, element: Element, axes: Axes) -> NDArray[np.float64]:
-        """The scalar properties at `axes`: (count, 3) float64."""
+    def values(self, element: Element, places: Places) -> NDArray[np.float64]:
+        """The scalar properties at `places`: (count, places) float64."""
         table = self._table(element)
-        result = np.empty((element.count, 3))
+        result = np.empty((element.count, len(places)))
         if table is not None:
-            for column, axis in enumerate(axes):
-                result[:, column] = table[f"value{axis}"]
+            for column, place in enumerate(places):
+                result[:, column] = table[f"value{place}"]
             return result
-        starts, _ = self._walk(element, axes)
-        for column, axis in enumerate(axes):
-            result[:, column] = self._gather(starts[:, column], element.properties[axis].type)
+        starts, _ = self._walk(element, places)
+        for column, place in enumerate(places):
+            result[:, column] = self._gather(starts[:, column], element.properties[place].type)
         return result
 
     def lists(self, element: Element, index: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -172,19 +172,19 @@ class AsciiRows:
         self._path = path
         self._next_line = header.line_count + 1
 
-    def coordinates(self, element: Element, axes: Axes) -> NDArray[np.float64]:
-        """The scalar properties at `axes`: (count, 3) float64."""
+    def values(self, element: Element, places: Places) -> NDArray[np.float64]:
+        """The scalar properties at `places`: (count, places) float64."""
         lists = [i for i, p in enumerate(element.properties) if p.count_type]
-        if lists and lists[0] < max(axes):
+        if lists and lists[0] < max(places):
             values = array("d")
             self._each_row(
-                element, lambda starts, words: values.extend([float(words[starts[i]]) for i in axes])
+                element, lambda starts, words: values.extend([float(words[starts[i]]) for i in places])
             )
-            return np.frombuffer(values, np.float64).reshape(-1, 3)
+            return np.frombuffer(values, np.float64).reshape(-1, len(places))
         width = 0 if lists else len(element.properties)
         promise = Promise(element.count, width, _things(element))
         rows, lines = parse_rows(
-            self._path, lambda: self._lines(element.count), axes, comments=None, promise=promise
+            self._path, lambda: self._lines(element.count), places, comments=None, promise=promise
         )
         self._next_line = lines.number + 1
         return rows

@@ -12,32 +12,44 @@ import numpy as np
 from pointlora_cli.clouds.cloud import PointCloud, from_coordinates
 from pointlora_cli.clouds.files import checked_size, cloud_error, quoted, system_errors
 from pointlora_cli.clouds.gltf import read_glb, read_gltf
-from pointlora_cli.clouds.las import read_las
+from pointlora_cli.clouds.label_names import LabelledRows
+from pointlora_cli.clouds.las import read_labelled_las, read_las
 from pointlora_cli.clouds.meshes import OFF_KEYWORD, read_obj, read_off, read_stl
 from pointlora_cli.clouds.numpy_files import read_npy, read_npz
+from pointlora_cli.clouds.numpy_labels import read_labelled_npy, read_labelled_npz
 from pointlora_cli.clouds.open3d_meshes import FBX_START, read_fbx
-from pointlora_cli.clouds.pcd import read_pcd
-from pointlora_cli.clouds.ply import read_ply
+from pointlora_cli.clouds.pcd import read_labelled_pcd, read_pcd
+from pointlora_cli.clouds.ply import read_labelled_ply, read_ply
 from pointlora_cli.clouds.surface import Geometry, sampled
-from pointlora_cli.clouds.text import read_text
+from pointlora_cli.clouds.text import read_labelled_text, read_text
 
 
 @dataclass(frozen=True)
 class Format:
-    """A file format: its name, its suffixes, how its content starts if that tells, and its reader."""
+    """A file format: its name, its suffixes, how its content starts if that tells, and its readers."""
 
     name: str
     suffixes: tuple[str, ...]
     start: re.Pattern[bytes] | None
     read: Callable[[Path], Geometry]
+    read_labelled: Callable[[Path, str], LabelledRows] | None = None
+    """None for a mesh, which has no labels at points."""
 
 
 FORMATS = (
-    Format("PLY", (".ply",), re.compile(rb"ply\s*[\r\n]"), read_ply),
-    Format("PCD", (".pcd",), re.compile(rb"# \.PCD|VERSION\s+0?\.\d|FIELDS\s+\w+\s"), read_pcd),
-    Format("LAS", (".las", ".laz"), re.compile(rb"LASF"), read_las),
-    Format("NPY", (".npy",), re.compile(rb"\x93NUMPY"), read_npy),
-    Format("NPZ", (".npz",), re.compile(rb"PK\x03\x04.{26}[^/]{1,200}?\.npy", re.DOTALL), read_npz),
+    Format("PLY", (".ply",), re.compile(rb"ply\s*[\r\n]"), read_ply, read_labelled_ply),
+    Format(
+        "PCD", (".pcd",), re.compile(rb"# \.PCD|VERSION\s+0?\.\d|FIELDS\s+\w+\s"), read_pcd, read_labelled_pcd
+    ),
+    Format("LAS", (".las", ".laz"), re.compile(rb"LASF"), read_las, read_labelled_las),
+    Format("NPY", (".npy",), re.compile(rb"\x93NUMPY"), read_npy, read_labelled_npy),
+    Format(
+        "NPZ",
+        (".npz",),
+        re.compile(rb"PK\x03\x04.{26}[^/]{1,200}?\.npy", re.DOTALL),
+        read_npz,
+        read_labelled_npz,
+    ),
     Format("GLB", (".glb",), re.compile(rb"glTF"), read_glb),
     Format("glTF", (".gltf",), None, read_gltf),
     Format("FBX", (".fbx",), FBX_START, read_fbx),
@@ -49,10 +61,14 @@ FORMATS = (
     ),
     Format("OBJ", (".obj",), None, read_obj),
     Format("STL", (".stl",), None, read_stl),
-    Format("text", (".xyz", ".txt", ".pts", ".csv", ".asc"), None, read_text),
+    Format("text", (".xyz", ".txt", ".pts", ".csv", ".asc"), None, read_text, read_labelled_text),
 )
 
 READABLE_SUFFIXES: frozenset[str] = frozenset(suffix for form in FORMATS for suffix in form.suffixes)
+
+LABELLED_SUFFIXES: frozenset[str] = frozenset(
+    suffix for form in FORMATS if form.read_labelled for suffix in form.suffixes
+)
 
 _SNIFFED_BYTES = 4096
 
@@ -82,12 +98,17 @@ def read(path: Path | str, *, mesh_points: int = 16384, seed: int = 0) -> PointC
     # NaN, infinities and what follows from them are dropped or refused below, not warned of by numpy.
     with system_errors(path), np.errstate(all="ignore"):
         checked_size(path)
-        form, warnings = _find_format(path)
+        form, warnings = find_format(path)
         coordinates, repaired = sampled(form.read(path), mesh_points, seed)
         return from_coordinates(coordinates, path, warnings + repaired)
 
 
-def _find_format(path: Path) -> tuple[Format, tuple[str, ...]]:
+def find_format(path: Path) -> tuple[Format, tuple[str, ...]]:
+    """The format of a file, and a warning where its name says another.
+
+    Raises:
+        CloudError: neither the content nor the suffix tells.
+    """
     with path.open("rb") as stream:
         start = stream.read(_SNIFFED_BYTES)
     suffix = path.suffix.lower()

@@ -66,20 +66,20 @@ class NumberedLines:
 def parse_rows(
     path: Path,
     open_lines: Callable[[], NumberedLines],
-    columns: tuple[int, int, int] = (0, 1, 2),
+    columns: tuple[int, ...] = (0, 1, 2),
     *,
     delimiter: str | None = None,
     comments: str | None = "#",
     quote: str | None = None,
     promise: Promise | None = None,
 ) -> tuple[NDArray[np.float64], NumberedLines]:
-    """Reads three columns of numbers; blank lines and comments are skipped.
+    """Reads columns of numbers, by default the first three; blank lines and comments are skipped.
 
     Args:
         path: the file, for messages.
         open_lines: gives the lines anew; called again if the file holds spellings of NaN that C does not
             know.
-        columns: the columns of x, y and z, from 0.
+        columns: which to read, k of them, from 0.
         delimiter: one character, or None for white space.
         comments: character after which a line is ignored.
         quote: character that encloses a value.
@@ -87,7 +87,7 @@ def parse_rows(
             the lines must have `promise.rows` as their limit.
 
     Returns:
-        Coordinates (N, 3) and the lines they came from, which know the last line read.
+        Values (N, k) and the lines they came from, which know the last line read.
 
     Raises:
         CloudError: a row holds too few numbers or something else; the message names the line. Or there
@@ -106,7 +106,7 @@ def parse_rows(
 
 def _parse(
     open_lines: Callable[[], NumberedLines],
-    columns: tuple[int, int, int],
+    columns: tuple[int, ...],
     delimiter: str | None,
     comments: str | None,
     quote: str | None,
@@ -116,20 +116,20 @@ def _parse(
     try:
         return _load(lines, columns, delimiter, comments, quote), lines, None
     except ValueError as error:
-        reason = _reason(error, lines.text)
+        reason = _reason(error, lines.text, columns)
     if _ODD_NUMBERS.search(lines.text):
         lines = open_lines()
         plain = (_ODD_NUMBERS.sub("nan", line) for line in lines)
         try:
             return _load(plain, columns, delimiter, comments, quote), lines, None
         except ValueError as error:
-            reason = _reason(error, lines.text)
-    return np.empty((0, 3)), lines, reason
+            reason = _reason(error, lines.text, columns)
+    return np.empty((0, len(columns))), lines, reason
 
 
 def _load(
     lines: Iterable[str],
-    columns: tuple[int, int, int],
+    columns: tuple[int, ...],
     delimiter: str | None,
     comments: str | None,
     quote: str | None,
@@ -140,7 +140,7 @@ def _load(
         if text and not (comments and text.startswith(comments)):
             break
     else:
-        return np.empty((0, 3))
+        return np.empty((0, len(columns)))
     rows: NDArray[np.float64] = np.loadtxt(
         itertools.chain([first], iterator),
         dtype=np.float64,
@@ -150,14 +150,14 @@ def _load(
         usecols=columns,
         ndmin=2,
     )
-    return rows.reshape(-1, 3)
+    return rows.reshape(-1, len(columns))
 
 
-def _reason(error: ValueError, line: str) -> str:
+def _reason(error: ValueError, line: str, columns: tuple[int, ...]) -> str:
     """What numpy's parser means, in the user's words."""
     found = _PARSER_REASON.search(str(error))
     if found:
         return f"{quoted(found['text'][1:-1])} is not a number"
     if "column" in str(error):
-        return f"fewer than 3 numbers: {quoted(line)}"
+        return f"fewer than {max(columns) + 1} numbers: {quoted(line)}"
     return f"not a row of numbers: {quoted(line)}"

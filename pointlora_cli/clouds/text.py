@@ -9,7 +9,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from pointlora_cli.clouds.files import EXPORT_AGAIN, cloud_error, quoted, truncated
+from pointlora_cli.clouds.label_names import LabelledRows, label_column
 from pointlora_cli.clouds.rows import NumberedLines, parse_rows
 from pointlora_cli.clouds.surface import Geometry
 
@@ -37,6 +41,8 @@ class Layout:
     decimal_comma: bool
     quote: str | None
     columns: tuple[int, int, int]
+    names: tuple[str, ...]
+    """Of the columns, in small letters; none where no header names them."""
     width: int
     """Number of columns of the first row."""
     promised: int | None
@@ -51,22 +57,39 @@ def read_text(path: Path) -> Geometry:
         CloudError: not text, not numbers, a row with fewer than 3 numbers, or fewer points than stated.
     """
     layout = _detect_layout(path)
-    coordinates, lines = parse_rows(
+    return Geometry(_read_columns(path, layout, layout.columns), warnings=layout.warnings)
+
+
+def read_labelled_text(path: Path, label: str) -> LabelledRows:
+    """Reads as `read_text`, and the column of labels: one that a header names, or the last of 4 or 7.
+
+    Raises:
+        CloudError: as `read_text`, or no such column.
+    """
+    layout = _detect_layout(path)
+    column, warnings = label_column(path, label, layout.names, layout.width)
+    values = _read_columns(path, layout, (*layout.columns, column))
+    return LabelledRows(values[:, :3], values[:, 3], f"column {column + 1}", layout.warnings + warnings)
+
+
+def _read_columns(path: Path, layout: Layout, columns: tuple[int, ...]) -> NDArray[np.float64]:
+    """The values (N, columns) of all rows."""
+    values, lines = parse_rows(
         path,
         lambda: NumberedLines(_data_lines(path, layout), layout.header_lines + 1),
-        layout.columns,
+        columns,
         delimiter=layout.delimiter,
         quote=layout.quote,
     )
     last_width = len(_split(lines.text.split("#")[0], layout.delimiter))
-    if 0 < last_width < layout.width and len(coordinates) > 1:
+    if 0 < last_width < layout.width and len(values) > 1:
         problem = (
             f"line {lines.number:,}, the last, has {last_width} columns; the first row has {layout.width}"
         )
         raise cloud_error(path, f"truncated: {problem}", EXPORT_AGAIN)
-    if layout.promised is not None and len(coordinates) < layout.promised:
-        raise truncated(path, len(coordinates), layout.promised, "points")
-    return Geometry(coordinates, warnings=layout.warnings)
+    if layout.promised is not None and len(values) < layout.promised:
+        raise truncated(path, len(values), layout.promised, "points")
+    return values
 
 
 def _data_lines(path: Path, layout: Layout) -> Iterator[str]:
@@ -117,7 +140,7 @@ def _layout(path: Path, lines: list[str], index: int, encoding: str) -> Layout:
     values = _split(row, delimiter)
     if len(values) < 3:
         raise cloud_error(path, f"line {index + 1:,}: fewer than 3 numbers: {quoted(row)}", REMEDY)
-    columns, warnings = _columns(header, delimiter, len(values))
+    columns, names, warnings = _columns(header, delimiter, len(values))
     named = max(columns)
     if named >= len(values):
         problem = f"has {len(values)} columns; the header names {named + 1}"
@@ -133,6 +156,7 @@ def _layout(path: Path, lines: list[str], index: int, encoding: str) -> Layout:
         decimal_comma=delimiter == ";" or any(_DECIMAL_COMMA.match(value) for value in values),
         quote='"' if '"' in row else None,
         columns=columns,
+        names=names,
         width=len(values),
         promised=promised,
         warnings=warnings,
@@ -141,11 +165,11 @@ def _layout(path: Path, lines: list[str], index: int, encoding: str) -> Layout:
 
 def _columns(
     header: list[str], delimiter: str | None, width: int
-) -> tuple[tuple[int, int, int], tuple[str, ...]]:
-    """The columns of x, y and z; warns where a header names columns but not these."""
+) -> tuple[tuple[int, int, int], tuple[str, ...], tuple[str, ...]]:
+    """The columns of x, y and z, the names of all, and a warning where a header has names but not these."""
     named = [line for line in header if re.search(r"[^\W\d]", line)]
     if not named:
-        return (0, 1, 2), ()
+        return (0, 1, 2), (), ()
     for line in reversed(named):
         for separator in dict.fromkeys((delimiter, ",", ";", "\t", None)):
             bare = _UNIT.sub("", line).strip().lstrip("#/").strip().strip(separator)
@@ -157,11 +181,16 @@ def _columns(
                 continue  # a sentence, in which x, y and z are only words
             x, y, z = found
             if x is not None and y is not None and z is not None:
-                return (x, y, z), ()
+                return (x, y, z), tuple(names), ()
     last = named[-1].strip()
-    if last.startswith(("#", "//")) or len(_split(last, delimiter)) != width:
-        return (0, 1, 2), ()  # a remark, not names of columns
-    return (0, 1, 2), (f"the header {quoted(last)} names no x, y and z; took the first three columns",)
+    names = [name.lower() for name in _split(last, delimiter)]
+    if last.startswith(("#", "//")) or len(names) != width:
+        return (0, 1, 2), (), ()  # a remark, not names of columns
+    return (
+        (0, 1, 2),
+        tuple(names),
+        (f"the header {quoted(last)} names no x, y and z; took the first three columns",),
+    )
 
 
 def _encoding(start: bytes) -> str:

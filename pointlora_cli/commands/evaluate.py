@@ -21,7 +21,11 @@ def evaluate(
     ] = None,
     data: Annotated[
         Path | None,
-        typer.Option("--data", "-d", help="Evaluate on this folder instead: its test/, or all of it."),
+        typer.Option(
+            "--data",
+            "-d",
+            help="Evaluate on this folder instead: its test/, or all of it. To evaluate parts, its points need labels.",
+        ),
     ] = None,
     base: Base = None,
     runs: Runs = DEFAULT_RUNS,
@@ -35,7 +39,7 @@ def evaluate(
     device: Device = None,
     as_json: AsJson = False,
 ) -> None:
-    """Evaluate a trained model, class by class.
+    """Evaluate a trained model, by class, or by category of parts.
 
     \b
     Examples:
@@ -76,6 +80,7 @@ def _document(result: EvaluationResult) -> dict[str, object]:
 
     return {
         "adapter": str(result.adapter),
+        "task": result.record.task,
         "data": result.data,
         "method": result.record.method.name,
         "merged": result.record.merged is not None,
@@ -84,33 +89,27 @@ def _document(result: EvaluationResult) -> dict[str, object]:
         "device": result.device,
         "votes": result.voting.votes if result.voting else None,
         "vote_seed": result.voting.seed if result.voting else None,
-        **metrics_document(result.record.classes, result.metrics),
+        **metrics_document(result.record.classes, result.record.categories, result.metrics),
     }
 
 
 def _draw(console: Console, result: EvaluationResult) -> None:
-    from pointlora_cli.console.tables import (
-        SELECTION_WORDS,
-        class_table,
-        confusion_table,
-        percent,
-        plain_table,
-    )
+    from pointlora_cli.console.metrics_tables import metrics_tables, score_rows
+    from pointlora_cli.console.tables import SELECTION_WORDS, plain_table
     from pointlora_cli.console.wording import literal
 
-    record = result.record
-    console.print(class_table(record.classes, result.metrics))
-    console.print(confusion_table(record.classes, result.metrics, console))
+    record, voting = result.record, result.voting
+    for part in metrics_tables(record.classes, record.categories, result.metrics, console):
+        console.print(part)
+    score, *others = score_rows(result.metrics)
     table = plain_table("result", "")
     table.add_row("adapter", literal(result.adapter))
     table.add_row("clouds", literal(result.data))
-    table.add_row(
-        "accuracy", f"[bold]{percent(result.metrics.accuracy)} %[/] of {result.metrics.count:,} clouds"
-    )
-    voting = result.voting
+    table.add_row(*score)
     if voting:
         table.add_row("passes", f"{voting.votes} votes, logits averaged, seed {voting.seed}")
-    table.add_row("mean class accuracy", f"{percent(result.metrics.mean_class_accuracy)} %")
+    for row in others:
+        table.add_row(*row)
     table.add_row("method", f"{record.method.name}{', merged' if record.merged else ''}")
     table.add_row(
         "epoch kept", f"{record.result.get('epoch', '?')}: {SELECTION_WORDS[record.spec.train.selection]}"

@@ -3,24 +3,17 @@
 from __future__ import annotations
 
 import re
-import shlex
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pointlora_cli.commands.options import AsJson, Device, Overrides, Preset, SpecFile, load_spec
+from pointlora_cli.commands.options import AsJson, Device, Jobs, Overrides, Preset, SpecFile, load_spec
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from pointlora_cli.console.screen import Screen
-    from pointlora_cli.errors import InterruptedRunError
-    from pointlora_cli.services.fewshot import FewShotResult, Watch
-    from pointlora_cli.specs.run import RunSpec
-    from pointlora_cli.training.events import Listener
+    from pointlora_cli.services.fewshot import FewShotResult
 
 _PRESET = "modelnet40-fewshot"
 
@@ -47,9 +40,10 @@ def fewshot(
         Path | None, typer.Option("--output", "-o", help="The folder for run directories.")
     ] = None,
     device: Device = None,
+    jobs: Jobs = 1,
     as_json: AsJson = False,
 ) -> None:
-    """Fine-tune on each few-shot fold in turn, and give mean ± std.
+    """Fine-tune on each few-shot fold, and give mean ± std.
 
     A finished fold is recorded beside the runs: the same command again goes on after it.
 
@@ -58,6 +52,8 @@ def fewshot(
       pointlora fewshot --preset modelnet40-fewshot --way 5 --shot 10 --folds 10
       pointlora fewshot --all --set data.episodes=generated
     """
+    from pointlora_cli.commands.resuming import stopped
+    from pointlora_cli.console.grid_progress import GridProgress
     from pointlora_cli.console.screen import Screen
     from pointlora_cli.errors import InterruptedRunError
 
@@ -66,6 +62,7 @@ def fewshot(
     preset = _PRESET if preset is None and spec is None else preset
     base = load_spec(preset, spec, None, overrides, device=device, output=output)
     from pointlora_cli.services import fewshot as service
+    from pointlora_cli.services.grid import standing_words
 
     service.setting_name(base)  # raises for other data
     specs = []
@@ -74,11 +71,13 @@ def fewshot(
         changes = [f"{key}={value}" for key, value in wanted.items() if value is not None]
         changes = [*(overrides or ()), *changes]
         specs.append(load_spec(preset, spec, None, changes, device=device, output=output))
+    evaluated = "val" if base.train.selection == "best-val" else "test"
     try:
-        results = service.run_fewshot(specs, folds, _watch(screen, folds), screen.note)
+        with GridProgress(screen, evaluated=evaluated, live=jobs == 1) as progress:
+            results = service.run_fewshot(specs, folds, jobs, progress)
     except (InterruptedRunError, KeyboardInterrupt) as stop:
-        done = f"{service.finished_folds(specs, folds)} of {folds * len(specs)} folds are finished and stand"
-        raise _stopped(stop, done, _same_command(context)) from None
+        standing = standing_words(service.fold_cells(specs, folds), "folds")
+        raise stopped(stop, standing, context) from None
     screen.result("fewshot", _document(results), lambda console: _draw(console, results))
 
 
@@ -91,58 +90,18 @@ def _refuse_contradictions(
         raise UsageError("--all runs every way and shot", remedy="Leave out --way and --shot, or --all.")
     if any(re.match(r"\s*data\.fold\s*=", change) for change in overrides or ()):
         raise UsageError(
-            "data.fold cannot be set here: the folds are run one after the other",
+            "data.fold cannot be set here: all folds are run",
             remedy="Say how many with --folds, or run one with `pointlora finetune --set data.fold=N`.",
         )
 
 
-def _watch(screen: Screen, folds: int) -> Watch:
-    """Says on stderr which fold runs, and shows its progress."""
-    from pointlora_cli.console.progress import TrainingProgress
-    from pointlora_cli.services.fewshot import fold_number, setting_name
-
-    @contextmanager
-    def watch(spec: RunSpec) -> Iterator[Listener]:
-        fold = fold_number(spec)
-        screen.note(f"{setting_name(spec)} fold {fold} ({fold + 1} of {folds})")
-        evaluated = "val" if spec.train.selection == "best-val" else "test"
-        with TrainingProgress(screen, evaluated=evaluated) as progress:
-            yield progress
-
-    return watch
-
-
-def _stopped(stop: InterruptedRunError | KeyboardInterrupt, standing: str, again: str) -> InterruptedRunError:
-    """The interruption, with what stands and how to go on."""
-    from pointlora_cli.errors import ExitCode, InterruptedRunError, Terminated
-
-    if isinstance(stop, InterruptedRunError):
-        what, terminated = stop.message, stop.exit_code == ExitCode.TERMINATED
-    else:
-        terminated = isinstance(stop, Terminated)
-        what = "terminated" if terminated else "interrupted"
-    return InterruptedRunError(f"{what}; {standing}", f"Go on with: {again}", terminated=terminated)
-
-
-def _same_command(context: typer.Context) -> str:
-    """What was asked for, as one would type it."""
-    words = ["pointlora", "fewshot"]
-    for option in context.command.params:
-        value = context.params.get(option.name or "")
-        if value is None or value == option.default:
-            continue
-        for one in value if isinstance(value, list | tuple) else (value,):
-            words += [option.opts[0]] if one is True else [option.opts[0], str(one)]
-    return shlex.join(words)
-
-
 def _document(results: list[FewShotResult]) -> dict[str, object]:
     from pointlora_cli.console.fewshot_tables import mean_and_deviation
-    from pointlora_cli.services.fewshot import spread
+    from pointlora_cli.services.spread import spread
 
     settings = []
     for result in results:
-        found = spread([fold.accuracy for fold in result.folds])
+        found = spread([fold.score for fold in result.folds])
         settings.append(
             {
                 "setting": result.name,
@@ -154,8 +113,13 @@ def _document(results: list[FewShotResult]) -> dict[str, object]:
                 "text": mean_and_deviation(found.mean, found.population),
                 "records": str(result.folder),
                 "folds": [
-                    {**fold.model_dump(), "run": str(result.folder.parent / fold.run)}
-                    for fold in result.folds
+                    {
+                        "fold": number,
+                        "accuracy": fold.score,
+                        **fold.model_dump(exclude={"score", "score_name"}),
+                        "run": str(result.folder.parent / fold.run),
+                    }
+                    for number, fold in enumerate(result.folds)
                 ],
                 "trained_now": sorted(result.trained),
             }
@@ -168,10 +132,10 @@ def _draw(console: Console, results: list[FewShotResult]) -> None:
     from pointlora_cli.console.fewshot_tables import fold_table, mean_and_deviation
     from pointlora_cli.console.tables import SELECTION_WORDS, plain_table
     from pointlora_cli.console.wording import literal
-    from pointlora_cli.services.fewshot import spread
+    from pointlora_cli.services.spread import spread
 
     names = [result.name for result in results]
-    accuracies = [[fold.accuracy for fold in result.folds] for result in results]
+    accuracies = [[fold.score for fold in result.folds] for result in results]
     found = [spread(column) for column in accuracies]
     texts = [mean_and_deviation(one.mean, one.population) for one in found]
     console.print(fold_table(names, accuracies, texts))

@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pointlora_cli.commands.options import AsJson, Data, Device, Overrides, Preset, SpecFile, load_spec
+from pointlora_cli.commands.options import (
+    AsJson,
+    Data,
+    Device,
+    Method,
+    Overrides,
+    Preset,
+    SpecFile,
+    load_spec,
+)
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -17,6 +26,7 @@ if TYPE_CHECKING:
 
 def finetune(
     preset: Preset = None,
+    method: Method = None,
     spec: SpecFile = None,
     data: Data = None,
     overrides: Overrides = None,
@@ -34,17 +44,21 @@ def finetune(
     \b
     Examples:
       pointlora finetune --preset quickstart
+      pointlora finetune --preset scanobjectnn --method dapt
       pointlora finetune --data my_clouds/ --set train.epochs=50
+      pointlora finetune --preset segmentation-folder --data my_labelled_points/
       pointlora finetune --preset scanobjectnn --set backbone.weights=pretrain.pth
     """
     from pointlora_cli.console.progress import TrainingProgress
     from pointlora_cli.console.screen import Screen
 
     screen = Screen(as_json=as_json)
-    run_spec = load_spec(preset, spec, data, overrides, device=device, output=output)
+    run_spec = load_spec(preset, spec, data, overrides, method=method, device=device, output=output)
     from pointlora_cli.services import finetune as service
 
     evaluated = "val" if run_spec.train.selection == "best-val" else "test"
+    if run_spec.task == "part-segmentation":
+        evaluated += " mIoU"
     with TrainingProgress(screen, evaluated=evaluated) as progress:
         if dry_run:
             rehearsal = service.rehearse(run_spec, progress)
@@ -65,6 +79,7 @@ def _document(result: FinetuneResult) -> dict[str, object]:
         "run": str(result.run),
         "adapter": str(result.adapter),
         "adapter_bytes": result.adapter_bytes,
+        "task": result.spec.task,
         "method": result.spec.method.name,
         "selection": result.spec.train.selection,
         "kept_epoch": result.kept_epoch,
@@ -73,28 +88,23 @@ def _document(result: FinetuneResult) -> dict[str, object]:
         "device": result.device,
         "precision": result.precision,
         "parameters": parameters_document(result.parameters),
-        "test": metrics_document(result.classes, result.test),
+        "test": metrics_document(result.classes, result.categories, result.test),
     }
 
 
 def _draw(console: Console, result: FinetuneResult) -> None:
-    from pointlora_cli.console.tables import (
-        SELECTION_WORDS,
-        class_table,
-        confusion_table,
-        percent,
-        plain_table,
-    )
+    from pointlora_cli.console.metrics_tables import metrics_tables, score_rows
+    from pointlora_cli.console.tables import SELECTION_WORDS, plain_table
     from pointlora_cli.console.wording import literal
 
-    console.print(class_table(result.classes, result.test))
-    console.print(confusion_table(result.classes, result.test, console))
+    for part in metrics_tables(result.classes, result.categories, result.test, console):
+        console.print(part)
     table = plain_table("result", "", title=f"{result.spec.name}: {result.spec.method.name}")
     counts = result.parameters
-    table.add_row(
-        "test accuracy", f"[bold]{percent(result.test.accuracy)} %[/] of {result.test.count:,} clouds"
-    )
-    table.add_row("mean class accuracy", f"{percent(result.test.mean_class_accuracy)} %")
+    (name, score), *others = score_rows(result.test)
+    table.add_row(f"test {name}", score)
+    for row in others:
+        table.add_row(*row)
     table.add_row(
         "epoch kept",
         f"{result.kept_epoch} of {result.spec.train.epochs}: {SELECTION_WORDS[result.spec.train.selection]}",
@@ -105,7 +115,8 @@ def _draw(console: Console, result: FinetuneResult) -> None:
     table.add_row("training time", f"{result.seconds:.1f} s on {result.device}, {result.precision}")
     table.add_row("adapter", f"{literal(result.adapter)} ({result.adapter_bytes / 2**20:.2f} MiB)")
     console.print(table)
-    console.print(f"Next: pointlora predict CLOUD --adapter {literal(result.run)}", soft_wrap=True)
+    category = " --category NAME" if len(result.categories) > 1 else ""
+    console.print(f"Next: pointlora predict CLOUD{category} --adapter {literal(result.run)}", soft_wrap=True)
 
 
 def _rehearsal_document(rehearsal: Rehearsal) -> dict[str, object]:
@@ -113,6 +124,7 @@ def _rehearsal_document(rehearsal: Rehearsal) -> dict[str, object]:
 
     return {
         "dry_run": True,
+        "task": rehearsal.spec.task,
         "classes": list(rehearsal.classes),
         "train_clouds": rehearsal.train_clouds,
         "evaluated_clouds": rehearsal.evaluated_clouds,
@@ -131,7 +143,8 @@ def _draw_rehearsal(console: Console, rehearsal: Rehearsal) -> None:
 
     table = plain_table("dry run", "", title=f"{rehearsal.spec.name}: everything is in place")
     counts = rehearsal.parameters
-    table.add_row("training clouds", f"{rehearsal.train_clouds:,} in {len(rehearsal.classes)} classes")
+    kind = "parts" if rehearsal.spec.task == "part-segmentation" else "classes"
+    table.add_row("training clouds", f"{rehearsal.train_clouds:,} in {len(rehearsal.classes)} {kind}")
     table.add_row("evaluated clouds", f"{rehearsal.evaluated_clouds:,}")
     table.add_row("epochs", f"{rehearsal.spec.train.epochs} of {rehearsal.steps_per_epoch} steps")
     table.add_row(

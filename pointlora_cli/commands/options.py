@@ -34,6 +34,12 @@ Overrides = Annotated[
         "--set", metavar="KEY=VALUE", help="Change one option, e.g. --set train.epochs=50; repeatable."
     ),
 ]
+Method = Annotated[
+    str | None,
+    typer.Option(
+        "--method", "-m", help="Another method than the preset's, in its own settings for these data."
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on stdout instead of tables.")]
 Device = Annotated[
     str | None, typer.Option("--device", callback=_checked_device, help="auto, cpu, cuda or cuda:N.")
@@ -44,6 +50,19 @@ Base = Annotated[
 ]
 Runs = Annotated[Path, typer.Option("--runs", help="The folder of runs, where the newest is looked for.")]
 
+Jobs = Annotated[
+    int,
+    typer.Option(
+        "--jobs",
+        "-j",
+        min=0,
+        max=1024,
+        help="Runs at once, each in a process of its own; the CPU's threads are divided among them, a GPU is "
+        "shared. 0: the first alone, then as many as free memory holds with half as much again to spare, and "
+        "at most one per core.",
+    ),
+]
+
 DEFAULT_RUNS = Path("runs")
 
 
@@ -53,6 +72,7 @@ def load_spec(
     data: Path | None,
     overrides: list[str] | None,
     *,
+    method: str | None = None,
     device: str | None = None,
     output: Path | None = None,
 ) -> RunSpec:
@@ -77,4 +97,4 @@ def load_spec(
     # In quotes: a folder's name may look like a number.
     changes += [f"train.device={json.dumps(device, ensure_ascii=False)}"] if device else []
     changes += [f"output.dir={json.dumps(str(output), ensure_ascii=False)}"] if output else []
-    return load_run_spec(preset=preset, spec_file=spec_file, data_root=data, overrides=changes)
+    return load_run_spec(preset=preset, spec_file=spec_file, data_root=data, method=method, overrides=changes)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pointlora_cli.commands.options import AsJson, Data, Overrides, Preset, SpecFile, load_spec
+from pointlora_cli.commands.options import AsJson, Data, Method, Overrides, Preset, SpecFile, load_spec
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 def validate(
     preset: Preset = None,
+    method: Method = None,
     spec: SpecFile = None,
     data: Data = None,
     overrides: Overrides = None,
@@ -42,7 +43,7 @@ def validate(
         found = run_spec_schema()
         screen.result("validate", {"schema": found}, lambda console: typer.echo(json.dumps(found, indent=2)))
         return
-    run_spec = load_spec(preset, spec, data, overrides)
+    run_spec = load_spec(preset, spec, data, overrides, method=method)
     from pointlora_cli.errors import combined
     from pointlora_cli.services.validate import validate as check
 

@@ -7,10 +7,21 @@ from collections.abc import Sequence
 from typing import Any
 
 from pointlora_cli.models.counting import ParameterCounts
-from pointlora_cli.training.metrics import Metrics
+from pointlora_cli.training.adapter_file import CategoryRecord
+from pointlora_cli.training.metrics import AnyMetrics, Metrics
+from pointlora_cli.training.part_metrics import PartMetrics
 
 
-def metrics_document(classes: Sequence[str], metrics: Metrics) -> dict[str, Any]:
+def metrics_document(
+    classes: Sequence[str], categories: Sequence[CategoryRecord], metrics: AnyMetrics
+) -> dict[str, Any]:
+    """What an evaluation found, of either task."""
+    if isinstance(metrics, PartMetrics):
+        return _part_document(categories, metrics)
+    return _class_document(classes, metrics)
+
+
+def _class_document(classes: Sequence[str], metrics: Metrics) -> dict[str, Any]:
     """Accuracy, by class, and the confusion matrix (rows are the truth)."""
     rows = zip(classes, metrics.class_counts, metrics.class_accuracy, metrics.class_precision, strict=True)
     return {
@@ -23,6 +34,22 @@ def metrics_document(classes: Sequence[str], metrics: Metrics) -> dict[str, Any]
             for name, count, recall, precision in rows
         ],
         "confusion": metrics.confusion.tolist(),
+    }
+
+
+def _part_document(categories: Sequence[CategoryRecord], metrics: PartMetrics) -> dict[str, Any]:
+    """Mean IoU, by category."""
+    rows = zip(categories, metrics.category_counts, metrics.category_iou, strict=True)
+    return {
+        "clouds": metrics.count,
+        "instance_miou": metrics.instance_miou,
+        "class_miou": metrics.class_miou,
+        "point_accuracy": metrics.point_accuracy,
+        "loss": _number(metrics.loss),
+        "categories": [
+            {"name": category.name, "parts": category.parts, "clouds": int(count), "miou": _number(iou)}
+            for category, count, iou in rows
+        ],
     }
 
 

@@ -23,7 +23,7 @@ class TrainingProgress:
         self._task: TaskID | None = None
         self._epochs = 0
         self._steps = 0
-        self._accuracy: float | None = None
+        self._score: float | None = None
         self._rate = 0.0
         self._data = DataBar(screen)
         self._bar = Progress(
@@ -72,8 +72,8 @@ class TrainingProgress:
         if not self._live or self._task is None:
             return
         status = f"loss {event.loss:.3f}  train {event.accuracy:.1%}"
-        if self._accuracy is not None:
-            status += f"  {self._evaluated} {self._accuracy:.1%}"
+        if self._score is not None:
+            status += f"  {self._evaluated} {self._score:.1%}"
         status += f"  {event.clouds_per_second:,.0f} clouds/s"
         self._bar.update(
             self._task, completed=event.epoch * self._steps + event.step, epoch=event.epoch + 1, status=status
@@ -81,11 +81,11 @@ class TrainingProgress:
 
     def _show_epoch(self, event: EpochDone) -> None:
         if event.evaluation is not None:
-            self._accuracy = event.evaluation.accuracy
+            self._score = event.evaluation.score
         if self._live:
             return
         line = f"epoch {event.epoch + 1}/{self._epochs}  lr {event.lr:.2e}  loss {event.loss:.4f}  "
         line += f"train {event.accuracy:.2%}"
         if event.evaluation is not None:
-            line += f"  {self._evaluated} {event.evaluation.accuracy:.2%}"
+            line += f"  {self._evaluated} {event.evaluation.score:.2%}"
         self._screen.err.print(f"{line}  {self._rate:,.0f} clouds/s", soft_wrap=True)

@@ -7,22 +7,34 @@ from pointlora_cli.datasets.fewshot import fewshot_classes, load_fewshot, requir
 from pointlora_cli.datasets.folder import list_folder_classes, load_folder
 from pointlora_cli.datasets.modelnet40 import CLASSES as MODELNET40_CLASSES
 from pointlora_cli.datasets.modelnet40 import load_modelnet40, require_modelnet40
+from pointlora_cli.datasets.part_segmentation import PartSegmentationData
 from pointlora_cli.datasets.progress import DataListener, unheard
 from pointlora_cli.datasets.scanobjectnn import CLASSES as SCANOBJECTNN_CLASSES
 from pointlora_cli.datasets.scanobjectnn import load_scanobjectnn, require_files
+from pointlora_cli.datasets.segmentation_folder import (
+    folder_outputs,
+    load_segmentation_folder,
+    require_segmentation_folder,
+)
+from pointlora_cli.datasets.shapenetpart import load_shapenetpart, require_shapenetpart
+from pointlora_cli.datasets.shapenetpart_tree import PARTS
 from pointlora_cli.datasets.shapes.generator import SHAPE_CLASSES, ShapeOptions, generate_shapes
 from pointlora_cli.specs.data import (
+    AnyClassificationData,
     AnyData,
+    AnyPartData,
     FewShotData,
     FolderData,
     ModelNet40Data,
     ScanObjectNNData,
+    SegmentationFolderData,
+    ShapeNetPartData,
     ShapesData,
 )
 
 
-def load_data(spec: AnyData, listen: DataListener = unheard) -> ClassificationData:
-    """Read or generate the data set of a run; `listen` hears of what takes long and is kept for the next time.
+def load_data(spec: AnyClassificationData, listen: DataListener = unheard) -> ClassificationData:
+    """Read or generate clouds with a class; `listen` hears of what takes long and is kept for the next time.
 
     Raises:
         DataError: files are missing or not what they should be.
@@ -55,7 +67,21 @@ def _generate(spec: ShapesData) -> ClassificationData:
     return ClassificationData(SHAPE_CLASSES, LabelledClouds(*train), LabelledClouds(*test))
 
 
-def class_names(spec: AnyData) -> tuple[str, ...]:
+def load_part_data(spec: AnyPartData, listen: DataListener = unheard) -> PartSegmentationData:
+    """Read clouds with a part label at each point; `listen` hears of what takes long.
+
+    Raises:
+        DataError: files are missing or damaged.
+        IntegrityError: a list names a path outside the data set.
+    """
+    match spec:
+        case ShapeNetPartData():
+            return load_shapenetpart(spec, listen)
+        case SegmentationFolderData():
+            return load_segmentation_folder(spec, listen)
+
+
+def class_names(spec: AnyClassificationData) -> tuple[str, ...]:
     """The classes of a data set, without reading its clouds.
 
     Raises:
@@ -74,7 +100,7 @@ def class_names(spec: AnyData) -> tuple[str, ...]:
             return fewshot_classes(spec)
 
 
-def class_count(spec: AnyData) -> int:
+def class_count(spec: AnyClassificationData) -> int:
     """The outputs that a classifier of this data set has.
 
     Raises:
@@ -85,8 +111,23 @@ def class_count(spec: AnyData) -> int:
     return len(class_names(spec))
 
 
+def output_counts(spec: AnyData) -> tuple[int, int]:
+    """The classes that a model of this data set tells apart, or its parts; and its categories, of parts alone.
+
+    Raises:
+        DataError: a folder is missing or laid out otherwise.
+    """
+    match spec:
+        case ShapeNetPartData():
+            return sum(map(len, PARTS.values())), len(PARTS)
+        case SegmentationFolderData():
+            return folder_outputs(spec)
+        case _:
+            return class_count(spec), 0
+
+
 def check_data(spec: AnyData) -> None:
-    """Raise what `load_data` would raise for missing files, without reading any.
+    """Raise what loading would raise for missing files, without reading any.
 
     Raises:
         DataError: files are missing, or a folder is laid out otherwise.
@@ -102,3 +143,7 @@ def check_data(spec: AnyData) -> None:
             require_modelnet40(spec)
         case FewShotData():
             require_fewshot(spec)
+        case ShapeNetPartData():
+            require_shapenetpart(spec)
+        case SegmentationFolderData():
+            require_segmentation_folder(spec)

@@ -26,8 +26,10 @@ _ABANDONED = 3600  # seconds since the last sign of life
 
 def load_or_build(
     root: Path, name: str, key: Key, build: Callable[[], Mapping[str, Array]]
-) -> dict[str, Array]:
+) -> tuple[dict[str, Array], tuple[str, ...]]:
     """The arrays kept in `root` for this `key`, or, where there are none or one was damaged, what `build` makes.
+
+    Where `root` cannot be written the arrays are made for this run alone.
 
     Args:
         root: the folder of converted data.
@@ -35,23 +37,6 @@ def load_or_build(
         key: all that the arrays depend on: the identity of the source files, the options, and the version
             of the conversion.
         build: makes the arrays, by name (letters, digits, `-` and `_`).
-
-    Raises:
-        DataError: from `build`.
-        OSError: `root` cannot be written.
-    """
-    folder = _folder(root, name, key)
-    kept = _load(folder, key)
-    if kept is None:
-        kept = dict(build())
-        _store(folder, key, kept)
-    return kept
-
-
-def load_or_build_anyway(
-    root: Path, name: str, key: Key, build: Callable[[], Mapping[str, Array]]
-) -> tuple[dict[str, Array], tuple[str, ...]]:
-    """As `load_or_build`, but where `root` cannot be written the arrays are made for this run alone.
 
     Returns:
         the arrays, and what a person should know of it.

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,6 +11,14 @@ from numpy.typing import NDArray
 
 from pointlora_cli.clouds.reading import is_readable, read
 from pointlora_cli.datasets.base import ClassificationData, LabelledClouds
+from pointlora_cli.datasets.folder_listing import (
+    Listing,
+    Splits,
+    list_by_folder,
+    list_splits,
+    prepared_all,
+    summary,
+)
 from pointlora_cli.datasets.resampling import resample
 from pointlora_cli.datasets.splits import stratified_split
 from pointlora_cli.errors import CloudError, DataError
@@ -21,15 +27,6 @@ from pointlora_cli.specs.data import FolderData
 _REMEDY = (
     "Arrange the clouds as root/<class>/<file>, with train/ and test/ above the classes if you have a split."
 )
-_NAMED = 5  # files named in one message
-
-
-class _Listing(NamedTuple):
-    """The cloud files of one split, by class."""
-
-    root: Path
-    files: dict[str, list[Path]]
-    ignored: int  # files in class folders that are no clouds
 
 
 class _Loaded(NamedTuple):
@@ -46,9 +43,7 @@ def list_folder_classes(spec: FolderData) -> tuple[str, ...]:
     Raises:
         DataError: the folder is missing or laid out otherwise.
     """
-    return _class_names(
-        spec.root, [listing for listing in _list_splits(Path(spec.root).expanduser()) if listing]
-    )
+    return _class_names(spec.root, _list_splits(spec.root).listings)
 
 
 def load_folder(spec: FolderData) -> ClassificationData:
@@ -59,8 +54,9 @@ def load_folder(spec: FolderData) -> ClassificationData:
     Raises:
         DataError: the folder is missing or laid out otherwise, or a class has no readable cloud.
     """
-    train, test, whole = _list_splits(Path(spec.root).expanduser())
-    classes = _class_names(spec.root, [listing for listing in (train, test, whole) if listing])
+    splits = _list_splits(spec.root)
+    train, test, whole = splits
+    classes = _class_names(spec.root, splits.listings)
     if whole is not None:
         loaded = _load(whole, classes, spec)
         notices = loaded.notices
@@ -96,7 +92,7 @@ def load_labelled_folder(
     Raises:
         DataError: the folder is missing or laid out otherwise, or holds a class that is not in `classes`.
     """
-    _, test, whole = _list_splits(Path(spec.root).expanduser())
+    _, test, whole = _list_splits(spec.root)
     listing = test or whole
     assert listing is not None  # there is one or the other
     unknown = sorted(set(listing.files) - set(classes))
@@ -109,7 +105,7 @@ def load_labelled_folder(
     return loaded.clouds, tuple(loaded.notices)
 
 
-def _class_names(root: str, listings: Sequence[_Listing]) -> tuple[str, ...]:
+def _class_names(root: str, listings: Sequence[Listing]) -> tuple[str, ...]:
     classes = sorted({name for listing in listings for name in listing.files})
     if len(classes) < 2:
         raise DataError(
@@ -118,38 +114,13 @@ def _class_names(root: str, listings: Sequence[_Listing]) -> tuple[str, ...]:
     return tuple(classes)
 
 
-def _list_splits(root: Path) -> tuple[_Listing | None, _Listing | None, _Listing | None]:
-    """(train, test, None) where the folder has both, else (None, None, the whole)."""
-    if not root.exists():
-        raise DataError(f"{root}: no such folder", remedy="Check the path given with --data or data.root.")
-    if not root.is_dir():
-        raise DataError(f"{root}: a file, not a folder", remedy=_REMEDY)
-    has = {name: (root / name).is_dir() for name in ("train", "test")}
-    if all(has.values()):
-        return _list_classes(root / "train"), _list_classes(root / "test"), None
-    if any(has.values()):
-        there, lacking = ("train", "test") if has["train"] else ("test", "train")
-        raise DataError(f"{root}: has a {there}/ folder but no {lacking}/ folder", remedy=_REMEDY)
-    return None, None, _list_classes(root)
+def _list_splits(root: str) -> Splits:
+    return list_splits(
+        Path(root).expanduser(), lambda folder: list_by_folder(folder, is_readable), remedy=_REMEDY
+    )
 
 
-def _list_classes(root: Path) -> _Listing:
-    files: dict[str, list[Path]] = {}
-    ignored = 0
-    try:
-        folders = sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
-        for folder in folders:
-            there = sorted(path for path in folder.iterdir() if path.is_file() and path.name[0] != ".")
-            clouds = [path for path in there if is_readable(path)]
-            ignored += len(there) - len(clouds)
-            if clouds:
-                files[folder.name] = clouds
-    except OSError as error:
-        raise DataError(f"{error.filename or root}: cannot be listed: {error.strerror}") from error
-    return _Listing(root, files, ignored)
-
-
-def _load(listing: _Listing, classes: Sequence[str], spec: FolderData) -> _Loaded:
+def _load(listing: Listing, classes: Sequence[str], spec: FolderData) -> _Loaded:
     files = [(label, path) for label, name in enumerate(classes) for path in listing.files.get(name, [])]
     if not files:
         raise DataError(f"{listing.root}: no class folder with clouds", remedy=_REMEDY)
@@ -165,7 +136,7 @@ def _load(listing: _Listing, classes: Sequence[str], spec: FolderData) -> _Loade
             repaired.append(f"{path}: {'; '.join(messages)}")
     if not points:
         raise DataError(f"{listing.root}: none of {len(files)} files could be read: {unreadable[0]}")
-    notices = [*_summary("left out", unreadable), *_summary("repaired", repaired)]
+    notices = [*summary("left out", unreadable), *summary("repaired", repaired)]
     if listing.ignored:
         notices.append(
             f"{listing.root}: {listing.ignored} files in class folders are no clouds and were ignored"
@@ -186,16 +157,4 @@ def _prepare_all(
             return None, (error.message,)
         return resample(cloud, spec.points, spec.normalize), cloud.warnings
 
-    with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
-        try:
-            return list(pool.map(prepare, paths))
-        except BaseException:  # Ctrl-C waits for the files being read, not for all
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
-
-
-def _summary(what: str, messages: list[str]) -> list[str]:
-    shown = [f"{what}: {message}" for message in messages[:_NAMED]]
-    if len(messages) > _NAMED:
-        shown.append(f"{what}: {len(messages) - _NAMED} more files")
-    return shown
+    return prepared_all(paths, prepare)

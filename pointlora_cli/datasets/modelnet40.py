@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from pointlora_cli.catalog.cache import cached_folder
 from pointlora_cli.catalog.settings import current_settings
 from pointlora_cli.datasets.base import ClassificationData, LabelledClouds
-from pointlora_cli.datasets.compact import load_or_build_anyway
+from pointlora_cli.datasets.compact import load_or_build
 from pointlora_cli.datasets.modelnet40_processed import PROCESSED_FILES, read_processed
 from pointlora_cli.datasets.modelnet40_raw import LISTS, TREE, RawTree
-from pointlora_cli.datasets.progress import DataListener, DataProgress, unheard
+from pointlora_cli.datasets.progress import DataListener, reporter, unheard
 from pointlora_cli.datasets.thinning import thin
 from pointlora_cli.errors import DataError
 from pointlora_cli.specs.data import ModelNet40Data
@@ -33,7 +33,6 @@ Files = Literal["auto", "processed", "raw"]
 Floats = NDArray[np.float32]
 
 _VERSION = 1  # of the conversion: another one makes other arrays of the same files
-_EVENTS = 200  # at most so many reports of progress
 _CHUNK = 8  # clouds that are normalised at a time; they fit into the processor's cache
 
 
@@ -114,7 +113,7 @@ def load_stored(root: str | None, files: Files = "auto", listen: DataListener = 
             status = path.stat()
             identity[path.name] = f"{status.st_size} bytes of {status.st_mtime_ns}"
         build = lambda: read_processed(train, test, len(CLASSES), listen)  # noqa: E731
-    arrays, notices = load_or_build_anyway(_converted(), "modelnet40", identity, build)
+    arrays, notices = load_or_build(_converted(), "modelnet40", identity, build)
     return Stored(**arrays, identity=identity, notices=notices)
 
 
@@ -149,7 +148,7 @@ def _thinned_test(
 
     def build() -> dict[str, Floats]:
         total = len(stored.test_points)
-        report = _reporter("sampling ModelNet40 (test)", total, listen)
+        report = reporter("sampling ModelNet40 (test)", total, listen)
         clouds = normalized(stored.test_points)
         thinned = thin(clouds, spec.points, skip_near_origin=spec.skip_near_origin, report=report)
         return {"points": thinned}
@@ -157,19 +156,8 @@ def _thinned_test(
     if spec.points == stored.test_points.shape[1] and not spec.skip_near_origin:
         return build()["points"], ()
     key = {**stored.identity, "points": spec.points, "skip_near_origin": spec.skip_near_origin}
-    arrays, notices = load_or_build_anyway(_converted(), "modelnet40-test", key, build)
+    arrays, notices = load_or_build(_converted(), "modelnet40-test", key, build)
     return arrays["points"], notices
-
-
-def _reporter(what: str, total: int, listen: DataListener) -> Callable[[int], None]:
-    """Passes on some of the reports, and the last."""
-    step = max(1, total // _EVENTS)
-
-    def report(done: int) -> None:
-        if done % step == 0 or done == total:
-            listen(DataProgress(what, done, total))
-
-    return report
 
 
 def _converted() -> Path:

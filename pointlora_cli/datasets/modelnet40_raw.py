@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from pointlora_cli.clouds.files import checked_size, quoted, shown, system_errors
 from pointlora_cli.datasets.modelnet40_processed import STORED_POINTS
-from pointlora_cli.datasets.progress import DataListener, DataProgress
+from pointlora_cli.datasets.progress import DataListener, reporter
 from pointlora_cli.datasets.workers import map_in_workers
 from pointlora_cli.errors import DataError, IntegrityError
 from pointlora_cli.ops.pruned_sampling import pruned_farthest_points
@@ -26,7 +26,6 @@ LISTS = (NAMES, "modelnet40_train.txt", "modelnet40_test.txt")
 
 _LARGEST = 64 * 2**20  # bytes of a text file; the published ones hold half a megabyte
 _FEW = 8  # files that are not worth a process of their own
-_EVENTS = 200  # at most so many reports of progress
 _ENTRY = re.compile(r"[A-Za-z0-9_-]+_\d+", re.ASCII)
 
 
@@ -65,12 +64,11 @@ class RawTree:
         for split, entries in zip(("train", "test"), self._splits, strict=True):
             points = np.empty((len(entries), STORED_POINTS, 3), dtype=np.float32)
             files = [str(self._path(entry)) for entry in entries]
-            step = max(1, len(files) // _EVENTS)
+            report = reporter(f"converting ModelNet40 ({split})", len(files), listen)
             with closing(map_in_workers(farthest_of_file, files, few=_FEW)) as clouds:
                 for index, cloud in enumerate(clouds):
                     points[index] = cloud
-                    if (index + 1) % step == 0 or index + 1 == len(files):
-                        listen(DataProgress(f"converting ModelNet40 ({split})", index + 1, len(files)))
+                    report(index + 1)
             arrays[f"{split}_points"] = points
             labels = [self._labels[_class_of(entry)] for entry in entries]
             arrays[f"{split}_labels"] = np.array(labels, dtype=np.int64)

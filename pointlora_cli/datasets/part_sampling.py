@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from pointlora_cli.datasets.part_segmentation import PartClouds
 from pointlora_cli.datasets.seeding import named_stream
-from pointlora_cli.specs.data import ShapeNetPartData
+from pointlora_cli.specs.data import AnyPartData
 
 Rows = NDArray[np.int64]
 
@@ -37,7 +37,7 @@ def replaced_rows(size: int, count: int, seed: int, index: int) -> Rows:
 
 
 def evaluation_arrays(
-    clouds: PartClouds, spec: ShapeNetPartData
+    clouds: PartClouds, spec: AnyPartData
 ) -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.int64]]:
     """Clouds of one size to evaluate on, sampled as `spec.test_sampling` says.
 

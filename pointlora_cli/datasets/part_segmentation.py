@@ -8,6 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 
+def part_name(category: str, label: int) -> str:
+    """The name of a part: its category's, and the label that the files give it."""
+    return f"{category}/{label}"
+
+
 @dataclass(frozen=True)
 class PartClouds:
     """Clouds of different sizes, one after the other: cloud i is rows offsets[i] to offsets[i + 1]."""
@@ -36,6 +41,13 @@ class PartClouds:
             self.category[first:last],
         )
 
+    def subset(self, indices: NDArray[np.int64]) -> PartClouds:
+        """The clouds at `indices`; copies."""
+        sizes = self.offsets[indices + 1] - self.offsets[indices]
+        offsets = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(sizes)])
+        rows = np.arange(offsets[-1]) + np.repeat(self.offsets[indices] - offsets[:-1], sizes)
+        return PartClouds(self.points[rows], self.parts[rows], offsets, self.category[indices])
+
 
 @dataclass(frozen=True)
 class PartSegmentationData:
@@ -47,6 +59,7 @@ class PartSegmentationData:
     train_count: int
     test: PartClouds
     notices: tuple[str, ...] = ()  # what a person should know of the files
+    part_names: tuple[str, ...] = ()  # of each part label, as `part_name` gives it
 
     @property
     def train(self) -> PartClouds:

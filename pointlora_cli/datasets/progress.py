@@ -16,7 +16,19 @@ class DataProgress:
 
 
 DataListener = Callable[[DataProgress], None]
+_EVENTS = 200  # at most so many reports of one preparation
 
 
 def unheard(progress: DataProgress) -> None:
     """Listen to nothing."""
+
+
+def reporter(what: str, total: int, listen: DataListener) -> Callable[[int], None]:
+    """Takes how many of `total` are done, after each, and passes on some of these numbers, and the last."""
+    step = max(1, total // _EVENTS)
+
+    def report(done: int) -> None:
+        if done % step == 0 or done == total:
+            listen(DataProgress(what, done, total))
+
+    return report

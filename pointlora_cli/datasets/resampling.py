@@ -5,6 +5,9 @@ The result does not depend on the order of a cloud's points, nor on points given
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import NamedTuple
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -16,20 +19,58 @@ from pointlora_cli.specs.data import Normalization
 _CANDIDATES = 16  # farthest-point sampling chooses among this many times the points wanted
 
 
+@dataclass(frozen=True)
+class Frame:
+    """Where a protocol puts the points of a cloud: at (point - center) / scale."""
+
+    center: NDArray[np.float64]  # (3,)
+    scale: float
+
+    def place(self, points: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Points (N, 3) of the cloud, in the frame."""
+        placed = points.astype(np.float64)
+        placed -= self.center
+        placed /= self.scale
+        return placed.astype(np.float32)
+
+
+def frame_of(points: NDArray[np.float32], offset: NDArray[np.float64], normalize: Normalization) -> Frame:
+    """The frame of a cloud's distinct points (N, 3), from which `offset` (3,) was taken out."""
+    if normalize == "none":
+        return Frame(-offset, 1.0)
+    center = points.astype(np.float64).mean(axis=0)
+    if normalize == "center":
+        return Frame(center, 1.0)
+    return Frame(center, float(np.sqrt(np.square(points - center).sum(axis=1).max())))
+
+
+class Resampled(NamedTuple):
+    """A cloud as a model takes it, and where its other points are for the model."""
+
+    points: NDArray[np.float32]  # (P, 3)
+    frame: Frame
+
+
 def resample(cloud: PointCloud, count: int, normalize: Normalization) -> NDArray[np.float32]:
     """Bring a cloud to (count, 3) float32, normalised as the protocol says.
 
     A cloud with more distinct points is thinned: a uniform sample if it is very large, then
     farthest-point sampling. One with fewer repeats its points evenly; nothing is padded.
     """
+    return resample_in_frame(cloud, count, normalize).points
+
+
+def resample_in_frame(cloud: PointCloud, count: int, normalize: Normalization) -> Resampled:
+    """Bring a cloud to `count` points, as `resample` does, and keep the frame for all of its points."""
     distinct = canonical_points(cloud.points)
-    frame = _in_frame(distinct, cloud.offset, normalize)
-    if len(frame) > count:
-        candidates = torch.from_numpy(frame[: _CANDIDATES * count])
-        chosen = farthest_point_sampling(candidates.unsqueeze(0), count)[0].numpy()
+    frame = frame_of(distinct, cloud.offset, normalize)
+    if len(distinct) > count:
+        candidates = frame.place(distinct[: _CANDIDATES * count])
+        chosen = farthest_point_sampling(torch.from_numpy(candidates).unsqueeze(0), count)[0].numpy()
     else:
-        chosen = np.arange(count) % len(frame)
-    return np.ascontiguousarray(frame[chosen])
+        candidates = frame.place(distinct)
+        chosen = np.arange(count) % len(distinct)
+    return Resampled(np.ascontiguousarray(candidates[chosen]), frame)
 
 
 def canonical_points(points: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -37,12 +78,17 @@ def canonical_points(points: NDArray[np.float32]) -> NDArray[np.float32]:
 
     The order is that of a hash, so any prefix is a uniform sample of the cloud.
     """
+    return points[canonical_rows(points)]
+
+
+def canonical_rows(points: NDArray[np.float32]) -> NDArray[np.int64]:
+    """The rows of `canonical_points`; of equal points the first."""
     bits = np.ascontiguousarray(points + np.float32(0)).view(np.uint32).astype(np.uint64)  # -0.0 is 0.0
     key = bits[:, 0]
     for axis in (1, 2):
         key = _mix(key) ^ bits[:, axis]
     _, first = np.unique(_mix(key), return_index=True)
-    return points[first]
+    return first
 
 
 def _mix(key: NDArray[np.uint64]) -> NDArray[np.uint64]:
@@ -52,15 +98,3 @@ def _mix(key: NDArray[np.uint64]) -> NDArray[np.uint64]:
     key = (key ^ (key >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     mixed: NDArray[np.uint64] = key ^ (key >> np.uint64(31))
     return mixed
-
-
-def _in_frame(
-    points: NDArray[np.float32], offset: NDArray[np.float64], normalize: Normalization
-) -> NDArray[np.float32]:
-    if normalize == "none":
-        return (points + offset).astype(np.float32)
-    centered = points.astype(np.float64)
-    centered -= centered.mean(axis=0)
-    if normalize == "unit-sphere":
-        centered /= np.sqrt(np.square(centered).sum(axis=1).max())
-    return centered.astype(np.float32)

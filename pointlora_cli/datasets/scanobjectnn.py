@@ -5,14 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pointlora_cli.catalog.cache import cached_folder
 from pointlora_cli.catalog.settings import current_settings
 from pointlora_cli.datasets.base import ClassificationData, LabelledClouds
 from pointlora_cli.datasets.thinning import thin
 from pointlora_cli.errors import DataError
-from pointlora_cli.ops.pruned_sampling import NEAR_ORIGIN
 from pointlora_cli.specs.data import ScanObjectNNData
 
 CLASSES = (
@@ -118,18 +116,10 @@ def _read(path: Path, spec: ScanObjectNNData) -> LabelledClouds:
     if not np.isfinite(points).all():
         raise DataError(f"{path}: 'data' holds values that are NaN, infinite or too large")
     if spec.replace_near_origin:
-        points = _without_near_origin(points)
+        import torch
+
+        from pointlora_cli.ops.near_origin import without_near_origin
+
+        # The official evaluation begins with the first point, wherever it is.
+        points = without_near_origin(torch.from_numpy(points), keep_first=True).numpy()
     return LabelledClouds(points, labels.astype(np.int64))
-
-
-def _without_near_origin(points: NDArray[np.float32]) -> NDArray[np.float32]:
-    """What drawing all points of (n, 2048, 3) with the official sampler leaves, but for their order.
-
-    The first point is always drawn. When only points near the origin are left, the lowest index that is
-    not near it repeats.
-    """
-    near = np.square(points).sum(axis=2) <= NEAR_ORIGIN  # (n, 2048)
-    lowest = (~near).argmax(axis=1)
-    substitutes = points[np.arange(len(points)), lowest]
-    near[:, 0] = False
-    return np.where(near[:, :, None], substitutes[:, None], points)

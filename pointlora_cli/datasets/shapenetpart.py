@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pointlora_cli.catalog.settings import current_settings
-from pointlora_cli.datasets.compact import load_or_build_anyway
+from pointlora_cli.datasets.compact import load_or_build
 from pointlora_cli.datasets.labelled_text import LabelledFile, read_labelled
-from pointlora_cli.datasets.part_segmentation import PartClouds, PartSegmentationData
-from pointlora_cli.datasets.progress import DataListener, DataProgress, unheard
+from pointlora_cli.datasets.part_segmentation import PartClouds, PartSegmentationData, part_name
+from pointlora_cli.datasets.progress import DataListener, reporter, unheard
 from pointlora_cli.datasets.shapenetpart_tree import PARTS, SPLITS, Tree, find_tree, read_tree
 from pointlora_cli.datasets.workers import map_in_workers
 from pointlora_cli.specs.data import ShapeNetPartData
@@ -21,7 +21,6 @@ PUBLISHED_COUNTS = (12_137, 1_870, 2_874)
 """Shapes of the published lists, in the order of the splits."""
 
 _VERSION = 1  # of the conversion: another one makes other arrays of the same files
-_EVENTS = 200  # at most so many reports of progress
 
 
 def require_shapenetpart(spec: ShapeNetPartData) -> None:
@@ -46,7 +45,7 @@ def load_shapenetpart(spec: ShapeNetPartData, listen: DataListener = unheard) ->
     tree = read_tree(find_tree(spec.root))
     key: dict[str, str | int] = {"tree": tree.identity, "version": _VERSION}
     converted = current_settings().home / "converted"
-    arrays, notices = load_or_build_anyway(converted, "shapenetpart", key, lambda: _convert(tree, listen))
+    arrays, notices = load_or_build(converted, "shapenetpart", key, lambda: _convert(tree, listen))
     category = np.array([shape.category for shape in tree.shapes], dtype=np.int64)
     clouds = PartClouds(arrays["points"], arrays["parts"], arrays["offsets"], category)
     train, val, test = tree.counts
@@ -63,6 +62,7 @@ def load_shapenetpart(spec: ShapeNetPartData, listen: DataListener = unheard) ->
         train_count=train,
         test=clouds.between(train + val, train + val + test),
         notices=notices,
+        part_names=tuple(part_name(name, label) for name in PARTS for label in PARTS[name]),
     )
 
 
@@ -73,13 +73,12 @@ def _convert(tree: Tree, listen: DataListener) -> dict[str, NDArray[Any]]:
         LabelledFile(str(path), allowed[category].start, allowed[category].stop)
         for category, path in tree.shapes
     ]
-    points, parts, step = [], [], max(1, len(files) // _EVENTS)
+    points, parts, report = [], [], reporter("converting ShapeNetPart", len(files), listen)
     with closing(map_in_workers(read_labelled, files)) as clouds:
         for done, (own_points, own_parts) in enumerate(clouds, start=1):
             points.append(own_points)
             parts.append(own_parts)
-            if done % step == 0 or done == len(files):
-                listen(DataProgress("converting ShapeNetPart", done, len(files)))
+            report(done)
     offsets = np.zeros(len(files) + 1, dtype=np.int64)
     np.cumsum([len(own_parts) for own_parts in parts], out=offsets[1:])
     return {"points": np.concatenate(points), "parts": np.concatenate(parts), "offsets": offsets}

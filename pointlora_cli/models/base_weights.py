@@ -9,13 +9,13 @@ from pathlib import Path
 
 from torch import Tensor
 
-from pointlora_cli.catalog.cache import Cache
-from pointlora_cli.catalog.loading import load_catalog, resolve
+from pointlora_cli.catalog.cache import CachedFile, cached_file
+from pointlora_cli.catalog.loading import load_catalog
 from pointlora_cli.catalog.settings import current_settings
 from pointlora_cli.errors import DataError, IntegrityError
 from pointlora_cli.files import file_sha256
+from pointlora_cli.models.adapted import AdaptedModel
 from pointlora_cli.models.checkpoint_file import read_checkpoint
-from pointlora_cli.models.classifier import Classifier
 from pointlora_cli.models.official import load_official_backbone
 from pointlora_cli.specs.backbone import BackboneSpec
 
@@ -28,7 +28,7 @@ class BaseWeights:
     layout: str  # which kind of file
     file_sha256: str | None  # None for random weights
     weights_sha256: str  # of the tensors themselves
-    names: frozenset[str]  # entries of the classifier's state dict that the base supplies
+    names: frozenset[str]  # entries of the model's state dict that the base supplies
 
 
 NO_BASE = BaseWeights(
@@ -44,35 +44,32 @@ def require_weights(spec: BackboneSpec) -> Path:
         DataError: it is not there.
         UsageError: the user's own catalogue is broken, or has no such file.
     """
-    return _find_weights(spec)[0]
+    return _find_weights(spec).path
 
 
-def _find_weights(spec: BackboneSpec) -> tuple[Path, str | None]:
-    """The checkpoint, and the SHA-256 that it had when it was downloaded."""
+def _find_weights(spec: BackboneSpec) -> CachedFile:
+    """The checkpoint; only one that was downloaded has a SHA-256 to be held against."""
     if spec.weights is not None and (given := Path(spec.weights).expanduser()).is_file():
-        return given, None
+        return CachedFile(given, None)
     settings = current_settings()
-    catalog = load_catalog(settings)
     reference = spec.weights or spec.catalog_entry
-    if reference.partition("/")[0] not in catalog:
+    if spec.weights is not None and reference.partition("/")[0] not in load_catalog(settings):
         kind = "a folder, not a file" if given.is_dir() else "no such file"
         raise DataError(
             f"pre-trained weights {given}: {kind}",
             remedy=f"Check backbone.weights, or leave it out and run: pointlora download {spec.catalog_entry}",
         )
-    entry, files = resolve(catalog, reference)
-    cache = Cache(settings.home)
-    record = cache.record(entry, files[0])
-    if record is None or not cache.is_cached(entry, files[0]):
+    cached = cached_file(reference, settings)
+    if cached is None:
         raise DataError(
             f"the pre-trained weights {reference} are not downloaded",
             remedy=f"Run: pointlora download {reference} (or give a file with --set backbone.weights=PATH, or "
             "start from random weights with --set backbone.init=random).",
         )
-    return cache.path(entry, files[0]), record.sha256
+    return cached
 
 
-def load_base(model: Classifier, spec: BackboneSpec, seed: int) -> BaseWeights:
+def load_base(model: AdaptedModel, spec: BackboneSpec, seed: int) -> BaseWeights:
     """Put the base weights of `spec` into an initialised model and say what they are.
 
     The method takes from them what it needs for itself (`Adaptation.start_from`).

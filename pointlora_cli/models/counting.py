@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pointlora_cli.models.classifier import Classifier
+from pointlora_cli.models.adapted import AdaptedModel
 
 
 @dataclass(frozen=True)
@@ -38,8 +38,8 @@ class LayerRow:
     trained: bool
 
 
-def count_parameters(model: Classifier) -> ParameterCounts:
-    """Count the parameters of a classifier."""
+def count_parameters(model: AdaptedModel) -> ParameterCounts:
+    """Count the parameters of a model."""
 
     def count(part: str) -> int:
         return sum(parameter.numel() for parameter in getattr(model, part).parameters())
@@ -53,8 +53,8 @@ def count_parameters(model: Classifier) -> ParameterCounts:
     )
 
 
-def list_layers(model: Classifier) -> list[LayerRow]:
-    """Every parameter of a classifier, in order."""
+def list_layers(model: AdaptedModel) -> list[LayerRow]:
+    """Every parameter of a model, in order."""
     return [
         LayerRow(name, tuple(parameter.shape), parameter.numel(), parameter.requires_grad)
         for name, parameter in model.named_parameters()

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from pointlora_cli.models.classifier import Classifier
+from pointlora_cli.models.adapted import AdaptedModel
 from pointlora_cli.models.normalization import RowBatchNorm
 
 STD = 0.02
@@ -56,7 +56,7 @@ class WeightSource:
             self.uniform(layer.bias, f"{name}.bias", bound)
 
 
-def initialize(model: Classifier, seed: int) -> None:
+def initialize(model: AdaptedModel, seed: int) -> None:
     """Set every parameter and buffer of `model`.
 
     Backbone: the generic rule. Head: PyTorch's default, which the official fine-tuning keeps, or the

@@ -6,8 +6,8 @@ so that a wrong file is an error and never a start from scratch.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import torch
@@ -16,9 +16,10 @@ from torch import Tensor, nn
 from pointlora_cli.errors import DataError
 
 if TYPE_CHECKING:
-    from pointlora_cli.models.classifier import Classifier
+    from pointlora_cli.models.adapted import AdaptedModel
 
 _NAMED = 10  # names listed in one message
+_BLOCKS = "blocks.blocks"  # Point-MAE's name of its blocks, by which the methods name what stands in them
 
 
 @dataclass(frozen=True)
@@ -38,43 +39,80 @@ class OfficialNames:
     prefixes: Mapping[str, str]  # beginnings of our names -> of official names; the rest is the same in both
     layouts: tuple[Layout, ...]
     unwrap: Callable[[str], str | None]  # a name without what training code wraps it in; None: of no concern
+    parts: Mapping[str, str] = field(default_factory=dict)
+    """Parts of our names, behind the beginning -> of official names."""
+    idle: tuple[str, ...] = ()
+    """Beginnings of names that every file of the project has, and that a classifier never uses."""
 
     def official(self, own: str) -> str:
         """The official name of ours."""
-        prefix = next(prefix for prefix in self.prefixes if own == prefix or own.startswith(f"{prefix}."))
-        return self.prefixes[prefix] + own.removeprefix(prefix)
+        prefix = next(prefix for prefix in self.prefixes if _is_of(own, prefix))
+        rest = own.removeprefix(prefix)
+        for ours, theirs in self.parts.items():
+            rest = rest.replace(ours, theirs)
+        return self.prefixes[prefix] + rest
+
+    @property
+    def blocks(self) -> str:
+        """Their name of the list of blocks, in networks that have one list."""
+        return self.prefixes.get("backbone.blocks", _BLOCKS)
+
+    def left_out(self, own: Collection[str]) -> set[str]:
+        """Official names of what a backbone with the entries `own` goes without: its class token."""
+        return {
+            official
+            for prefix, official in self.prefixes.items()
+            if prefix.startswith("backbone.") and not any(_is_of(name, prefix) for name in own)
+        }
 
 
-def official_names(model: Classifier) -> dict[str, str]:
+def _is_of(name: str, prefix: str) -> bool:
+    return name == prefix or name.startswith(f"{prefix}.")
+
+
+def official_names(model: AdaptedModel) -> dict[str, str]:
     """Our name -> the official name of every entry of the model's state dict."""
-    renamed = model.adaptation.official_names(model.backbone.shape.depth)
     names = model.backbone.official
+    renamed = {
+        own: name.replace(f"{_BLOCKS}.", f"{names.blocks}.", 1)
+        for own, name in model.adaptation.official_names(model.backbone.shape.depth).items()
+    }
     return {own: renamed[own] if own in renamed else names.official(own) for own in model.state_dict()}
 
 
-def load_official_model(model: Classifier, weights: Mapping[str, Tensor]) -> None:
+def load_official_model(model: AdaptedModel, weights: Mapping[str, Tensor], source: str = "") -> None:
     """Load a complete official model, adaptation and head included, into `model`.
+
+    Args:
+        model: the model of a run.
+        weights: by their official names.
+        source: the file's name, for messages.
 
     Raises:
         DataError: a name is missing or spare, or a shape differs.
     """
     names = official_names(model)
     aliases = model.adaptation.official_aliases()
+    idle = model.backbone.official.idle
+    weights = {name: value for name, value in weights.items() if not (idle and name.startswith(idle))}
     plain = {name: value for name, value in weights.items() if name not in aliases}
     weights = plain | {aliases[name]: value for name, value in weights.items() if name in aliases}
     missing, spare = set(names.values()) - set(weights), set(weights) - set(names.values())
     if missing or spare:
-        raise DataError(f"the weights do not fit the model: {_difference(missing, spare)}")
-    _copy(model, names, weights)
+        raise DataError(
+            f"{source + ': ' if source else ''}the weights do not fit the model: {_difference(missing, spare)}",
+            remedy="Check that the file is the one that its authors publish.",
+        )
+    _copy(model, names, weights, source)
 
 
 def load_official_backbone(
-    model: Classifier, weights: Mapping[str, Tensor], source: str
+    model: AdaptedModel, weights: Mapping[str, Tensor], source: str
 ) -> tuple[str, set[str]]:
     """Load the backbone of an official file into `model`; all else keeps its initial values.
 
     Args:
-        model: the classifier.
+        model: the model of a run.
         weights: the file's tensors under its own names, container prefixes included.
         source: the file's name, for messages.
 
@@ -87,10 +125,11 @@ def load_official_backbone(
     official = model.backbone.official
     weights = {name: tensor for key, tensor in weights.items() if (name := official.unwrap(key)) is not None}
     wanted = {own: official.official(own) for own in model.backbone.state_dict(prefix="backbone.")}
+    left_out = official.left_out(wanted)
     missing = set(wanted.values()) - set(weights)
-    spare = set(weights) - set(wanted.values())
+    spare = set(weights) - set(wanted.values()) - left_out
     for layout in official.layouts:
-        if missing == layout.missing and all(name.startswith(layout.spare) for name in spare):
+        if missing == layout.missing - left_out and all(name.startswith(layout.spare) for name in spare):
             found = {own: name for own, name in wanted.items() if name not in missing}
             _copy(model, found, weights, source)
             return layout.name, set(found)

@@ -2,11 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from pointlora_cli.models.official import Layout, OfficialNames
 
 _QUERIES = frozenset({"cls_token", "cls_pos"})
 _TUNED = Layout("fine-tuning", spare=("cls_head_finetune.",))
-_SEGMENTATION_HEAD = ("label_conv.", "propagation_0.", "convs1.", "bns1.", "convs2.", "bns2.", "convs3.")
+_SEGMENTATION_HEAD = {
+    "head.category.linear": "label_conv.0",
+    "head.category.norm": "label_conv.1",
+    "head.propagation1.linear": "propagation_0.mlp_convs.0",
+    "head.propagation1.norm": "propagation_0.mlp_bns.0",
+    "head.propagation2.linear": "propagation_0.mlp_convs.1",
+    "head.propagation2.norm": "propagation_0.mlp_bns.1",
+    "head.layer1.linear": "convs1",
+    "head.layer1.norm": "bns1",
+    "head.layer2.linear": "convs2",
+    "head.layer2.norm": "bns2",
+    "head.layer3": "convs3",
+}
+_SEGMENTED = Layout("segmentation", spare=tuple(f"{name}." for name in _SEGMENTATION_HEAD.values()))
 
 _PLAIN = {
     "backbone.cls_token": "cls_token",
@@ -21,6 +36,7 @@ _PLAIN = {
     "backbone.blocks": "blocks.blocks",
     "backbone.norm": "norm",
     "head.layers": "cls_head_finetune",
+    **_SEGMENTATION_HEAD,
 }
 """Beginnings of our names -> of Point-MAE's, which the others share."""
 
@@ -63,7 +79,7 @@ POINT_MAE = OfficialNames(
     (
         Layout("pre-training", missing=_QUERIES, spare=_MAE_DECODER),  # pre-trained without a class token
         _TUNED,
-        Layout("segmentation", missing=_QUERIES, spare=_SEGMENTATION_HEAD),
+        replace(_SEGMENTED, missing=_QUERIES),
     ),
     _unwrap_point_mae,
 )
@@ -99,7 +115,7 @@ POINT_BERT = OfficialNames(
 RECON_PLAIN = OfficialNames(
     "ReCon",
     _PLAIN,
-    (Layout("pre-training", spare=_RECON_TEACHERS), _TUNED),
+    (Layout("pre-training", spare=_RECON_TEACHERS), _TUNED, _SEGMENTED),
     _unwrap_recon_plain,
 )
 
@@ -109,7 +125,7 @@ RECON = OfficialNames(
         **_PLAIN,
         **{f"backbone.{name}": name for name in ("img_token", "img_pos", "text_token", "text_pos")},
     },
-    (Layout("pre-training", spare=_RECON_TEACHERS), _TUNED),
+    (Layout("pre-training", spare=_RECON_TEACHERS), _TUNED, _SEGMENTED),
     _unwrap_point_mae,
 )
 
@@ -154,4 +170,53 @@ POINT_M2AE = OfficialNames(
         _TUNED,
     ),
     lambda name: _unwrapped(name, ""),
+)
+
+
+def _unwrap_point_gpt(name: str) -> str:
+    return _unwrapped(name, "GPT_Transformer.")
+
+
+_GENERATOR = ("generator_blocks.", "blocks.increase_dim.", "norm.")
+"""What predicts patches, and a norm that stands in the project's files and that its network never calls."""
+
+POINT_GPT = OfficialNames(
+    "PointGPT",
+    {
+        "backbone.cls_token": "cls_token",
+        "backbone.cls_pos": "cls_pos",
+        "backbone.start": "blocks.sos",
+        "backbone.start_pos": "sos_pos",
+        "backbone.patch_encoder.first.linear1": "encoder.first_conv.0",
+        "backbone.patch_encoder.first.norm": "encoder.first_conv.1",
+        "backbone.patch_encoder.first.linear2": "encoder.first_conv.3",
+        "backbone.patch_encoder.first.norm2": "encoder.first_conv.4",  # of the large encoder
+        "backbone.patch_encoder.first.linear3": "encoder.first_conv.6",
+        "backbone.patch_encoder.second.linear1": "encoder.second_conv.0",
+        "backbone.patch_encoder.second.norm": "encoder.second_conv.1",
+        "backbone.patch_encoder.second.linear2": "encoder.second_conv.3",
+        "backbone.blocks": "blocks.layers",
+        "backbone.blocks_norm": "blocks.ln_f",
+        "backbone.norm": "blocks.cls_norm",
+        "head.layers": "blocks.cls_head_finetune",
+    },
+    (
+        Layout(
+            "pre-training",  # has no class token, and no norm before a head
+            missing=_QUERIES | {"blocks.cls_norm.weight", "blocks.cls_norm.bias"},
+            spare=_GENERATOR,
+        ),
+        # After the second, labelled pre-training, and after fine-tuning.
+        Layout("fine-tuning", spare=(*_GENERATOR, "blocks.cls_head_finetune.")),
+    ),
+    _unwrap_point_gpt,
+    parts={
+        ".norm1.": ".ln_1.",
+        ".norm2.": ".ln_2.",
+        ".attn.qkv.": ".attn.in_proj_",
+        ".attn.proj.": ".attn.out_proj.",
+        ".mlp.fc1.": ".mlp.0.",
+        ".mlp.fc2.": ".mlp.2.",
+    },
+    idle=_GENERATOR,
 )

@@ -24,11 +24,21 @@ class PointMLP(nn.Module):
         self.linear2 = nn.Linear(hidden, outputs)
 
 
+class DeepPointMLP(PointMLP):
+    """The same, and another batch norm, ReLU and linear3 behind it."""
+
+    def __init__(self, inputs: int, hidden1: int, hidden2: int, outputs: int) -> None:
+        super().__init__(inputs, hidden1, hidden2)
+        self.norm2 = RowBatchNorm(hidden2)
+        self.linear3 = nn.Linear(hidden2, outputs)
+
+
 class EncoderStatistics(NamedTuple):
     """Batch statistics of one training pass, not yet tracked."""
 
     first: RowStatistics
     second: RowStatistics
+    deeper: RowStatistics | None = None  # where `first` has a layer more
 
 
 class PatchEncoder(nn.Module):
@@ -41,13 +51,13 @@ class PatchEncoder(nn.Module):
     """
 
     def __init__(
-        self, width: int, widths: tuple[int, int, int] = (128, 256, 512), inputs: int = _COORDINATES
+        self, width: int, widths: tuple[int, ...] = (128, 256, 512), inputs: int = _COORDINATES
     ) -> None:
         super().__init__()
         self.inputs = inputs
-        hidden1, local, hidden2 = widths
-        self.first = PointMLP(inputs, hidden1, local)
-        self.second = PointMLP(2 * local, hidden2, width)
+        *of_points, hidden = widths  # three in all, or four as in PointGPT's large encoder
+        self.first = (PointMLP if len(of_points) == 2 else DeepPointMLP)(inputs, *of_points)
+        self.second = PointMLP(2 * of_points[-1], hidden, width)
 
     def forward(self, patches: Tensor) -> tuple[Tensor, EncoderStatistics | None]:
         """Encode (B, G, K, I); in training also return the statistics to `track`."""
@@ -57,7 +67,10 @@ class PatchEncoder(nn.Module):
         with exact if self.inputs == _COORDINATES else nullcontext():
             rows = self.first.linear1(patches.flatten(0, 2))  # (B*G*K, hidden1)
         rows, first = self.first.norm(rows)
-        local = self.first.linear2(F.relu(rows))  # (B*G*K, local)
+        local, deeper = self.first.linear2(F.relu(rows)), None  # (B*G*K, local)
+        if isinstance(self.first, DeepPointMLP):
+            local, deeper = self.first.norm2(local)
+            local = self.first.linear3(F.relu(local))
         pooled = local.view(batch * groups, size, -1).amax(dim=1)  # (B*G, local)
 
         from_global, from_local = self.second.linear1.weight.chunk(2, dim=1)
@@ -65,10 +78,12 @@ class PatchEncoder(nn.Module):
         each = F.linear(local, from_local).view(batch * groups, size, -1) + once[:, None]
         rows, second = self.second.norm(each.flatten(0, 1))
         tokens = self.second.linear2(F.relu(rows)).view(batch, groups, size, -1).amax(dim=2)
-        statistics = None if first is None or second is None else EncoderStatistics(first, second)
+        statistics = None if first is None or second is None else EncoderStatistics(first, second, deeper)
         return tokens, statistics
 
     def track(self, statistics: EncoderStatistics) -> None:
-        """Update the running statistics of both batch norms as one official pass would."""
+        """Update the running statistics of all batch norms as one official pass would."""
         self.first.norm.track(statistics.first)
+        if isinstance(self.first, DeepPointMLP) and statistics.deeper is not None:
+            self.first.norm2.track(statistics.deeper)
         self.second.norm.track(statistics.second)

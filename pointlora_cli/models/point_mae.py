@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import ClassVar, cast
 
@@ -20,11 +21,16 @@ from pointlora_cli.specs.backbone import PlainBackboneSpec, TokenizerSpec
 
 
 class PointMAE(Backbone):
-    """Clouds (B, N, 3) -> normalised tokens [class token | prompts | patches | what the adaptation added]."""
+    """Clouds (B, N, 3) -> normalised tokens [class token | prompts | patches | what the adaptation added].
+
+    Pre-training and part segmentation know no class token.
+    """
 
     official: ClassVar[OfficialNames] = official_layouts.POINT_MAE
 
-    def __init__(self, spec: PlainBackboneSpec, tokenizer: TokenizerSpec) -> None:
+    def __init__(
+        self, spec: PlainBackboneSpec, tokenizer: TokenizerSpec, *, class_token: bool = True
+    ) -> None:
         super().__init__()
         width = spec.width
         self.width = width
@@ -34,8 +40,9 @@ class PointMAE(Backbone):
         self.position_embedding = nn.Sequential(
             nn.Linear(3, spec.position_width), nn.GELU(), nn.Linear(spec.position_width, width)
         )
-        self.cls_token = nn.Parameter(torch.zeros(1, 1, width))
-        self.cls_pos = nn.Parameter(torch.zeros(1, 1, width))
+        self.cls_token, self.cls_pos = (
+            nn.Parameter(torch.zeros(1, 1, width)) if class_token else None for _ in range(2)
+        )
         rates = torch.linspace(0, spec.drop_path, spec.depth, device="cpu").tolist()
         self.blocks = nn.ModuleList(self._block(spec, rate) for rate in rates)
         self.norm = nn.LayerNorm(width)
@@ -52,12 +59,14 @@ class PointMAE(Backbone):
     @property
     def queries(self) -> list[tuple[nn.Parameter, nn.Parameter]]:
         """The learned tokens (1, 1, C) that stand for the whole cloud, each with its position."""
+        if self.cls_token is None or self.cls_pos is None:
+            return []
         return [(self.cls_token, self.cls_pos)]
 
     @property
     def class_tokens(self) -> list[nn.Parameter]:
-        """What trains with a probe: the class token and its position."""
-        return [self.cls_token, self.cls_pos]
+        """What trains with a probe: the class token and its position, where there is one."""
+        return [parameter for parameter in (self.cls_token, self.cls_pos) if parameter is not None]
 
     @property
     def undecayed(self) -> list[nn.Parameter]:
@@ -84,19 +93,41 @@ class PointMAE(Backbone):
         Raises:
             ValueError: a grouping asks for more centers or neighbors than there are points.
         """
+        sequence = run_blocks(self.blocks, self._entered(points, adaptation), adaptation)
+        return self.finished(sequence, adaptation)
+
+    def block_outputs(
+        self, points: Tensor, adaptation: Adaptation, layers: Sequence[int]
+    ) -> list[TokenSequence]:
+        """What leaves some blocks, in ascending order, on the way of clouds (B, N, 3); not normalised.
+
+        Raises:
+            ValueError: a grouping asks for more centers or neighbors than there are points.
+        """
+        outputs, blocks, done = [], list(self.blocks), 0
+        sequence = self._entered(points, adaptation)
+        for layer in layers:
+            sequence = run_blocks(blocks[done : layer + 1], sequence, adaptation, first=done)
+            outputs.append(sequence)
+            done = layer + 1
+        return outputs
+
+    def finished(self, sequence: TokenSequence, adaptation: Adaptation) -> TokenSequence:
+        """What leaves a block, normalised."""
+        return adaptation.leave(replace(sequence, tokens=self.norm(sequence.tokens)))
+
+    def _entered(self, points: Tensor, adaptation: Adaptation) -> TokenSequence:
+        """What enters the first block."""
         own, *wanted = self.patches(points, [self.scale, *adaptation.scales(self.scale)])
-        tokens, positions = (
-            [part.expand(len(points), -1, -1) for part in parts] for parts in zip(*self.queries, strict=True)
-        )
+        batch, queries = len(points), self.queries
         sequence = TokenSequence(
-            torch.cat([*tokens, own.tokens], dim=1),
-            torch.cat([*positions, own.positions], dim=1),
-            TokenLayout(queries=len(tokens), patches=self.scale.centers),
+            torch.cat([*(token.expand(batch, -1, -1) for token, _ in queries), own.tokens], dim=1),
+            torch.cat([*(position.expand(batch, -1, -1) for _, position in queries), own.positions], dim=1),
+            TokenLayout(queries=len(queries), patches=self.scale.centers),
             points,
             own.centers,
         )
-        sequence = run_blocks(self.blocks, adaptation.enter(sequence, wanted), adaptation)
-        return adaptation.leave(replace(sequence, tokens=self.norm(sequence.tokens)))
+        return adaptation.enter(sequence, wanted)
 
     def _bridged(self, tokens: Tensor) -> Tensor:
         """What the patch encoder gives (B, G, E), as the transformer takes it (B, G, C)."""
@@ -115,7 +146,7 @@ class PointMAE(Backbone):
             for scale in scales:  # each request counts, as each is a pass in the official code
                 self.patch_encoder.track(encoded[distinct.index(scale)][1])
         # What the blocks add to stays in the type of the parameters, also where they compute in bfloat16.
-        kind = self.cls_token.dtype
+        kind = self.norm.weight.dtype
         patches = {
             scale: Patches(
                 grouping.centers, self._bridged(tokens).to(kind), positions[:, : scale.centers].to(kind)

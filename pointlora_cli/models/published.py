@@ -1,28 +1,74 @@
-"""Whether a checkpoint is what the catalogue says, whatever its size."""
+"""Whether a checkpoint is what the catalogue says, whatever its size.
+
+A file shows the sizes of its network itself. With these the network is built without memory, and every
+name and shape of the file held against it: a weight too few or too many is an error, which lists them.
+"""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from pointlora_cli.adaptation.build import build_adaptation
 from pointlora_cli.errors import DataError
-from pointlora_cli.models import official_layouts
-from pointlora_cli.models.build import build_classifier
+from pointlora_cli.models.build import BACKBONES
 from pointlora_cli.models.checkpoint_file import read_checkpoint
-from pointlora_cli.models.official import load_official_backbone
-from pointlora_cli.specs.backbone import LARGEST_WIDTH, PointMAESpec
-from pointlora_cli.specs.method import FullMethod
-from pointlora_cli.specs.run import RunSpec
+from pointlora_cli.models.classifier import Classifier
+from pointlora_cli.models.official import OfficialNames, load_official_backbone, load_official_model
+from pointlora_cli.models.official_layouts import ACT, POINT_BERT, POINT_GPT, POINT_M2AE, POINT_MAE, RECON
+from pointlora_cli.models.published_sizes import (
+    Sizes,
+    dapt,
+    plain,
+    point_bert,
+    point_gpt,
+    point_m2ae,
+    pointgst,
+)
+from pointlora_cli.specs.backbone import ACTSpec, AnyBackbone, PointMAESpec, ReConSpec, TokenizerSpec
+from pointlora_cli.specs.method import AnyMethod, FullMethod
 
-_MOST_BLOCKS = 64
-_CLASSES = 2  # of a head that is not looked at
+_CLASSES = 15  # of a head whose size does not show
 
-POINT_MAE_LAYOUTS = frozenset({"point-mae", "point-mae-segmentation"})
-"""Layouts of the catalogue whose every name and shape is known here."""
+
+@dataclass(frozen=True)
+class Published:
+    """A kind of file whose every name and shape is known here."""
+
+    names: OfficialNames
+    backbone: Callable[[Sizes], AnyBackbone]
+    method: Callable[[Sizes], AnyMethod] | None = None
+    """The method whose weights are in it, with the head's; None: only the backbone is looked at."""
+    head: str = "cls_head_finetune"
+
+
+_POINT_MAE = Published(POINT_MAE, lambda sizes: plain(PointMAESpec(), sizes))
+_RECON = Published(RECON, lambda sizes: plain(ReConSpec(), sizes))
+
+LAYOUTS: Mapping[str, Published] = {
+    "point-mae": _POINT_MAE,
+    "point-mae-segmentation": _POINT_MAE,
+    "act": Published(ACT, lambda sizes: plain(ACTSpec(), sizes)),
+    "point-bert": Published(POINT_BERT, point_bert),
+    "recon": _RECON,
+    "recon-segmentation": _RECON,
+    "point-m2ae": Published(POINT_M2AE, point_m2ae),
+    "pointgpt": Published(POINT_GPT, point_gpt),
+    "dapt": Published(POINT_MAE, _POINT_MAE.backbone, dapt),
+    # On ACT and ReCon the released code has the same network as on Point-MAE.
+    "pointgst": Published(POINT_MAE, _POINT_MAE.backbone, lambda sizes: pointgst(sizes, "blocks.blocks")),
+    "pointgst-gpt": Published(
+        POINT_GPT,
+        point_gpt,
+        lambda sizes: pointgst(sizes, "blocks.layers"),
+        head="blocks.cls_head_finetune",
+    ),
+}
+"""By the catalogue's name. Of the other layouts no public source gives all names."""
 
 
 def check_published(path: Path, layout: str | None, beginnings: Sequence[str], name: str) -> str:
@@ -39,13 +85,13 @@ def check_published(path: Path, layout: str | None, beginnings: Sequence[str], n
 
     Raises:
         IntegrityError: it asks for objects that could run code.
-        DataError: it is no checkpoint, or not of this layout.
+        DataError: it is no checkpoint, or not of this layout; which weights it lacks and has to spare.
     """
     weights = read_checkpoint(path, name)
-    if layout in POINT_MAE_LAYOUTS:
-        return _check_point_mae(weights, name)
-    plain = {key.replace("module.", "") for key in weights}
-    missing = [start for start in beginnings if not any(key.startswith(start) for key in plain)]
+    if layout is not None and layout in LAYOUTS:
+        return _check_all(LAYOUTS[layout], weights, name)
+    plain_names = {key.replace("module.", "") for key in weights}
+    missing = [start for start in beginnings if not any(key.startswith(start) for key in plain_names)]
     if missing:
         raise DataError(
             f"{name}: not a checkpoint of {layout}: no weight's name begins with {' or '.join(missing)}",
@@ -54,39 +100,20 @@ def check_published(path: Path, layout: str | None, beginnings: Sequence[str], n
     return f"{len(weights)} tensors"
 
 
-def _check_point_mae(weights: Mapping[str, Tensor], name: str) -> str:
+def _check_all(published: Published, weights: Mapping[str, Tensor], name: str) -> str:
     """Every name and shape against the network of the sizes that the file itself shows."""
-    backbone = _sizes(
-        {official_layouts.POINT_MAE.unwrap(key) or key: value for key, value in weights.items()}
-    )
+    unwrapped = {own: value for key, value in weights.items() if (own := published.names.unwrap(key))}
+    sizes = Sizes(unwrapped)
+    spec = published.backbone(sizes)
+    method = published.method(sizes) if published.method else FullMethod()
     with torch.device("meta"):
-        model = build_classifier(RunSpec(backbone=backbone, method=FullMethod()), _CLASSES)
-    layout, _ = load_official_backbone(model, weights, name)
-    return f"Point-MAE, {layout}, width {backbone.width}, {backbone.depth} blocks"
-
-
-def _sizes(weights: Mapping[str, Tensor]) -> PointMAESpec:
-    """The sizes of the network whose weights these are; the published ones where they do not tell."""
-    published = PointMAESpec()
-
-    def rows(key: str, otherwise: int) -> int:
-        tensor = weights.get(key)
-        size = tensor.shape[0] if tensor is not None and tensor.dim() else otherwise
-        return size if 1 <= size <= LARGEST_WIDTH else otherwise
-
-    width = rows("norm.bias", published.width)
-    width = width if 8 <= width <= 4096 else published.width
-    found = [re.match(r"blocks\.blocks\.(\d{1,3})\.", key) for key in weights]
-    depth = 1 + max((int(match[1]) for match in found if match), default=published.depth - 1)
-    first, second, third = published.encoder_widths
-    return PointMAESpec(
-        width=width,
-        depth=min(depth, _MOST_BLOCKS),
-        heads=next(heads for heads in (6, 4, 2, 1) if width % heads == 0),
-        encoder_widths=(
-            rows("encoder.first_conv.0.bias", first),
-            rows("encoder.first_conv.3.bias", second),
-            rows("encoder.second_conv.0.bias", third),
-        ),
-        position_width=rows("pos_embed.0.bias", published.position_width),
-    )
+        backbone = BACKBONES[type(spec)](spec, TokenizerSpec())
+        classes = sizes.rows(f"{published.head}.8.bias", _CLASSES)
+        model = Classifier(backbone, build_adaptation(method, backbone.shape), classes)
+    if published.method is None:
+        found, _ = load_official_backbone(model, weights, name)
+    else:
+        load_official_model(model, unwrapped, name)
+        found = method.name
+    widths = ", ".join(f"{width}" for width in dict.fromkeys(backbone.shape.widths))
+    return f"{published.names.title}, {found}, width {widths}, {backbone.shape.depth} blocks"

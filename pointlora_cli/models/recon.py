@@ -87,7 +87,7 @@ class ReCon(PointMAE):
     def queries(self) -> list[tuple[nn.Parameter, nn.Parameter]]:
         """Class, image and text, each with its position."""
         return [
-            (self.cls_token, self.cls_pos),
+            *super().queries,
             (self.img_token, self.img_pos),
             (self.text_token, self.text_pos),
         ]

@@ -65,6 +65,12 @@ class TokenSequence:
     """What an adaptation remembers of this pass."""
     mask: Tensor | None = None  # (B, 1, T, T): which tokens each may attend to; None: all
 
+    @property
+    def patches(self) -> Tensor:
+        """The tokens of the patches, (B, G, C)."""
+        start = self.layout.first_patch
+        return self.tokens[:, start : start + self.layout.patches]
+
     def with_extra(self, tokens: Tensor, positions: Tensor) -> TokenSequence:
         """The sequence with tokens (B, E, C) and their positions at its end, E more of the extra part."""
         assert self.positions is not None  # of a backbone that adds them

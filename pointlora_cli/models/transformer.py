@@ -31,12 +31,12 @@ class DropPath(nn.Module):
 
 
 class Attention(nn.Module):
-    """Multi-head self-attention; qkv has no bias and is ordered q, k, v, each head-major."""
+    """Multi-head self-attention; qkv is ordered q, k, v, each head-major."""
 
-    def __init__(self, width: int, heads: int) -> None:
+    def __init__(self, width: int, heads: int, *, qkv_bias: bool = False) -> None:
         super().__init__()
         self.heads = heads
-        self.qkv = nn.Linear(width, 3 * width, bias=False)
+        self.qkv = nn.Linear(width, 3 * width, bias=qkv_bias)
         self.proj = nn.Linear(width, width)
 
     def forward(
@@ -98,6 +98,12 @@ class Block(nn.Module):
     def forward(self, sequence: TokenSequence, layer: int, adaptation: Adaptation) -> Tensor:
         """A sequence of T tokens -> (B, T, C)."""
         inputs = adaptation.normalized(layer, "norm1", self.norm1(sequence.tokens))
+        return self._from_inputs(sequence, inputs, layer, adaptation)
+
+    def _from_inputs(
+        self, sequence: TokenSequence, inputs: Tensor, layer: int, adaptation: Adaptation
+    ) -> Tensor:
+        """A sequence of T tokens, and what attention takes for them (B, T, C) -> (B, T, C)."""
         mixed = self.attn(inputs, layer, adaptation, sequence.mask)
         sequence = replace(
             sequence,

@@ -16,6 +16,7 @@ from pointlora_cli.catalog.loading import load_catalog
 from pointlora_cli.catalog.partials import Partials
 from pointlora_cli.catalog.settings import Settings
 from pointlora_cli.errors import IntegrityError
+from pointlora_cli.files import nearest_existing
 from pointlora_cli.services.download import (
     Item,
     Origin,
@@ -149,13 +150,7 @@ def plan(items: Sequence[Item], url: str | None, settings: Settings) -> Plan:
         else:
             size, is_exact, sources = expected_size(item, url, settings)
             files.append(Planned(item, False, size, is_exact, path, sources))
-    return Plan(tuple(files), _free(settings.home))
-
-
-def _free(folder: Path) -> int:
-    while not folder.exists() and folder != folder.parent:
-        folder = folder.parent
-    return shutil.disk_usage(folder).free
+    return Plan(tuple(files), shutil.disk_usage(nearest_existing(settings.home)).free)
 
 
 def recorded_items(names: Sequence[str], settings: Settings) -> list[Item]:

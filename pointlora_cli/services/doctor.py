@@ -8,10 +8,15 @@ import os
 import platform
 import shutil
 import sys
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from functools import partial
+from typing import TYPE_CHECKING, Literal
 
 from pointlora_cli import __version__
+
+if TYPE_CHECKING:
+    import torch
 
 Status = Literal["ok", "missing", "broken"]
 
@@ -40,6 +45,8 @@ _REQUIRED = (
     "platformdirs",
     "filelock",
 )
+
+_USUAL_POINTS, _USUAL_NEIGHBORS = 2048, 32
 
 
 def examine() -> list[Check]:
@@ -105,19 +112,55 @@ def _torch() -> list[Check]:
     threads = Check("cpu threads", "ok", str(torch.get_num_threads()))
     if not torch.cuda.is_available():
         remedy = "Training runs on the CPU. For a GPU, install a CUDA build of PyTorch and its driver."
-        return [threads, Check("gpu", "missing", "PyTorch sees none", remedy, required=False)]
-    return [threads, *(_gpu(index) for index in range(torch.cuda.device_count()))]
+        return [threads, Check("gpu", "missing", "PyTorch sees none", remedy, required=False), *_geometry([])]
+    devices = [torch.device("cuda", index) for index in range(torch.cuda.device_count())]
+    return [threads, *map(_gpu, devices), *_geometry(devices)]
 
 
-def _gpu(index: int) -> Check:
+def _gpu(device: torch.device) -> Check:
     import torch
 
     from pointlora_cli.training.devices import computes_bfloat16
 
-    properties = torch.cuda.get_device_properties(index)
+    properties = torch.cuda.get_device_properties(device)
     memory = f"{properties.total_memory / 2**30:.0f} GiB"
-    bfloat16 = "bfloat16" if computes_bfloat16(torch.device("cuda", index)) else "no bfloat16"
-    return Check(f"cuda:{index}", "ok", f"{properties.name}, {memory}, {bfloat16}")
+    bfloat16 = "bfloat16" if computes_bfloat16(device) else "no bfloat16"
+    return Check(str(device), "ok", f"{properties.name}, {memory}, {bfloat16}")
+
+
+def _geometry(devices: Sequence[torch.device]) -> list[Check]:
+    """Which implementation samples clouds and finds neighbours, tried on each GPU at the usual size."""
+    from pointlora_cli.ops.kernels import neighbors_fault, sampling_fault
+
+    sampling = [_tried(partial(sampling_fault, _USUAL_POINTS, device)) for device in devices]
+    neighbors = [
+        _tried(partial(neighbors_fault, _USUAL_POINTS, _USUAL_NEIGHBORS, device)) for device in devices
+    ]
+    return [
+        _implementation("point sampling", "NumPy and PyTorch", sampling),
+        _implementation("neighbour search", "PyTorch", neighbors),
+    ]
+
+
+def _tried(fault: Callable[[], str | None]) -> str | None:
+    import torch
+
+    try:
+        return fault()
+    except torch.cuda.OutOfMemoryError:
+        return "its memory is full, so the kernel could not be tried"
+
+
+def _implementation(name: str, on_cpu: str, faults: Sequence[str | None]) -> Check:
+    """One line for all GPUs; `faults` has what keeps the Triton kernel from each, None where it serves."""
+    if not faults:
+        return Check(name, "ok", f"{on_cpu} on the CPU; the Triton kernel is for GPUs")
+    broken = [f"cuda:{index}: {fault}" for index, fault in enumerate(faults) if fault is not None]
+    if not broken:
+        return Check(name, "ok", f"kernel of Triton {_version('triton')} on the GPU, {on_cpu} on the CPU")
+    remedy = "Results are the same, at less speed. Triton comes with PyTorch for CUDA; it needs a C compiler."
+    status: Status = "missing" if _version("triton") is None else "broken"
+    return Check(name, status, f"PyTorch on the GPU, since {'; '.join(broken)}", remedy, required=False)
 
 
 def _presets() -> Check:
@@ -136,11 +179,10 @@ def _presets() -> Check:
 
 def _cache() -> Check:
     from pointlora_cli.catalog.settings import current_settings
+    from pointlora_cli.files import nearest_existing
 
     settings = current_settings()
-    there = settings.home
-    while not there.exists() and there != there.parent:
-        there = there.parent
+    there = nearest_existing(settings.home)
     found = f"{settings.home}, {shutil.disk_usage(there).free / 1e9:,.0f} GB free"
     found += ", offline" if settings.offline else ""
     found += f", mirrors {' '.join(settings.mirrors)}" if settings.mirrors else ""

@@ -295,7 +295,7 @@ def _only_by_hand(item: Item) -> UsageError:
     """Why there is no address to ask, and how to go on."""
     entry = item.entry
     options = "--from-dir DIR (or --from-file FILE, or --url ADDRESS)"
-    if entry.terms is not None:
+    if entry.is_gated:
         return UsageError(
             f"{entry.title} is given out to those who accept its terms: {entry.terms}",
             remedy=f"Accept them at {entry.homepage}, then: pointlora download {item.reference} {options}",

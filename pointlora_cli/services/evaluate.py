@@ -8,14 +8,21 @@ from pathlib import Path
 from pointlora_cli.datasets.base import LabelledClouds
 from pointlora_cli.datasets.build import load_data
 from pointlora_cli.datasets.folder import load_labelled_folder
-from pointlora_cli.errors import DataError
+from pointlora_cli.errors import DataError, UsageError
+from pointlora_cli.services.evaluate_parts import evaluate_segmenter
 from pointlora_cli.services.trained_model import TrainedModel, load_trained_model
-from pointlora_cli.specs.data import AnyData, DataSpec, FolderData
+from pointlora_cli.specs.data import (
+    AnyClassificationData,
+    DataSpec,
+    FolderData,
+    SegmentationFolderData,
+    ShapeNetPartData,
+)
 from pointlora_cli.training.adapter_file import AdapterRecord
+from pointlora_cli.training.classification import evaluate as evaluate_clouds
 from pointlora_cli.training.devices import memory_guard
 from pointlora_cli.training.events import Listener, Notice
-from pointlora_cli.training.loop import evaluate as evaluate_clouds
-from pointlora_cli.training.metrics import Metrics
+from pointlora_cli.training.metrics import AnyMetrics, Metrics
 from pointlora_cli.training.voting import Voting, vote
 
 
@@ -26,7 +33,7 @@ class EvaluationResult:
     adapter: Path
     record: AdapterRecord
     data: str  # what it was evaluated on
-    metrics: Metrics
+    metrics: AnyMetrics
     device: str
     voting: Voting | None = None  # None: one plain pass
 
@@ -42,24 +49,43 @@ def evaluate(
 ) -> EvaluationResult:
     """Evaluate the adapter in `folder` on its own test set, or on a folder of clouds.
 
+    Of a part-segmentation model, the clouds of a folder need a label at each point.
+
     With `voting`, the logits of several passes are averaged; each draws its points from as many farthest points
     of the stored cloud as a training step, or from the resampled cloud of a folder.
 
     Raises:
         PointLoRAError: adapter, base or data are missing, or do not belong together.
+        UsageError: votes are asked of a part-segmentation model.
     """
     trained = load_trained_model(folder, base=base, device=device)
+    metrics: AnyMetrics
+    if trained.record.task == "part-segmentation":
+        if voting is not None:
+            raise UsageError(
+                "--vote is for classification: part segmentation is published without voting",
+                remedy="Leave out --vote.",
+            )
+        name, metrics = evaluate_segmenter(trained, data, listen)
+    else:
+        name, metrics = _evaluate_classifier(trained, data, listen, voting)
+    return EvaluationResult(folder, trained.record, name, metrics, str(trained.device), voting)
+
+
+def _evaluate_classifier(
+    trained: TrainedModel, data: Path | None, listen: Listener, voting: Voting | None
+) -> tuple[str, Metrics]:
     name, clouds = _clouds(trained, data, listen, voting)
     spec = trained.record.spec
     batch_size, target, dtype = spec.train.eval_batch_size, trained.device, trained.dtype
     with memory_guard("Run on the CPU with --device cpu, or free memory."):
         if voting is None:
             metrics = evaluate_clouds(
-                trained.model, clouds, batch_size=batch_size, device=target, dtype=dtype
+                trained.classifier, clouds, batch_size=batch_size, device=target, dtype=dtype
             )
         else:
             metrics = vote(
-                trained.model,
+                trained.classifier,
                 clouds,
                 voting,
                 data=DataSpec(points=trained.record.resampling.points) if data else spec.data,
@@ -68,7 +94,7 @@ def evaluate(
                 device=target,
                 dtype=dtype,
             )
-    return EvaluationResult(folder, trained.record, name, metrics, str(trained.device), voting)
+    return name, metrics
 
 
 def _clouds(
@@ -88,7 +114,9 @@ def _clouds(
                 )
             )
     else:
-        own = load_data(_candidates(record.spec.data) if voting else record.spec.data, listen)
+        own_spec = record.spec.data
+        assert not isinstance(own_spec, ShapeNetPartData | SegmentationFolderData)  # as the task says
+        own = load_data(_candidates(own_spec) if voting else own_spec, listen)
         if own.classes != record.classes:
             raise DataError(
                 f"the data set now holds other classes than the model was trained on: {', '.join(own.classes)} "
@@ -103,7 +131,7 @@ def _clouds(
     return name, clouds
 
 
-def _candidates(spec: AnyData) -> AnyData:
+def _candidates(spec: AnyClassificationData) -> AnyClassificationData:
     """The data set whose test clouds hold all farthest points of which a training step draws."""
     return spec.model_copy(update={"points": spec.drawn_from})
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,16 +13,15 @@ import torch
 
 from pointlora_cli.errors import DivergedError, InterruptedRunError, Terminated, UsageError
 from pointlora_cli.models.counting import ParameterCounts, count_parameters
+from pointlora_cli.services.peak_memory import PeakMemory
 from pointlora_cli.services.preparation import Prepared, prepare
 from pointlora_cli.services.runs import RunDirectory, describe_environment
 from pointlora_cli.specs.run import RunSpec
-from pointlora_cli.training.adapter_file import apply_adapter, read_adapter, save_adapter
-from pointlora_cli.training.augmentation import Augmentation
+from pointlora_cli.training.adapter_file import CategoryRecord, apply_adapter, read_adapter, save_adapter
 from pointlora_cli.training.devices import memory_guard
-from pointlora_cli.training.drawing import PointDrawing
 from pointlora_cli.training.events import EpochDone, Event, Listener, Notice
-from pointlora_cli.training.loop import batch_sizes, evaluate, train, training_step
-from pointlora_cli.training.metrics import Metrics
+from pointlora_cli.training.loop import batch_sizes, train, update
+from pointlora_cli.training.metrics import AnyMetrics
 from pointlora_cli.training.optimizer import build_optimizer
 
 
@@ -33,13 +33,15 @@ class FinetuneResult:
     adapter: Path
     adapter_bytes: int
     spec: RunSpec
-    classes: tuple[str, ...]
+    classes: tuple[str, ...]  # or parts
+    categories: tuple[CategoryRecord, ...]  # of clouds, in part segmentation
     parameters: ParameterCounts
     kept_epoch: int  # from 1
-    test: Metrics  # of the kept weights, on the test set
+    test: AnyMetrics  # of the kept weights, on the test set
     seconds: float  # training, evaluation included
     device: str
     precision: str
+    peak_memory: int | None  # bytes while training, of the GPU, else of the whole process; None: not told
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ class Rehearsal:
     """What a dry run found: everything is in place and one step works."""
 
     spec: RunSpec
-    classes: tuple[str, ...]
+    classes: tuple[str, ...]  # or parts
     train_clouds: int
     evaluated_clouds: int
     steps_per_epoch: int
@@ -74,27 +76,52 @@ def finetune(spec: RunSpec, listen: Listener) -> FinetuneResult:
 def _finetune(spec: RunSpec, listen: Listener) -> FinetuneResult:
     told = _Told(spec, listen)
     prepared = prepare(spec, told)
-    precision = str(prepared.dtype).removeprefix("torch.")
-    run = RunDirectory.create(spec, describe_environment(str(prepared.device), precision))
+    task, device = prepared.task, prepared.task.device
+    precision = str(task.dtype).removeprefix("torch.")
+    run = RunDirectory.create(spec, describe_environment(str(device), precision))
     told.follow(run)
 
     def keep(epoch: EpochDone) -> None:
         result = metrics_row(epoch, spec)
-        save_adapter(run.adapter, prepared.model, prepared.base, spec, prepared.data.classes, result)
+        save_adapter(
+            run.adapter,
+            task.model,
+            prepared.base,
+            spec,
+            prepared.classes,
+            result,
+            categories=prepared.categories,
+        )
         told.kept = epoch.epoch + 1
 
+    memory = PeakMemory(device)
     began = time.monotonic()
+    with _early_end_told(run, told):
+        kept = train(task, spec, listen=told, keep=keep)
+    seconds = time.monotonic() - began
+    run.log(f"done: {spec.train.epochs} epochs in {seconds:.1f} s, kept epoch {kept.epoch + 1}")
+    return FinetuneResult(
+        run=run.path,
+        adapter=run.adapter,
+        adapter_bytes=sum(path.stat().st_size for path in run.adapter.iterdir()),
+        spec=spec,
+        classes=prepared.classes,
+        categories=prepared.categories,
+        parameters=count_parameters(task.model),
+        kept_epoch=kept.epoch + 1,
+        test=_test_metrics(prepared, run, kept),
+        seconds=seconds,
+        device=str(device),
+        precision=precision,
+        peak_memory=memory.read(),
+    )
+
+
+@contextmanager
+def _early_end_told(run: RunDirectory, told: _Told) -> Iterator[None]:
+    """Say what a run that ends early leaves."""
     try:
-        kept = train(
-            prepared.model,
-            spec,
-            prepared.train,
-            prepared.evaluated,
-            device=prepared.device,
-            dtype=prepared.dtype,
-            listen=told,
-            keep=keep,
-        )
+        yield
     except KeyboardInterrupt as stop:
         what = "terminated" if isinstance(stop, Terminated) else "interrupted"
         message = f"{what} in epoch {told.epochs + 1}"
@@ -115,21 +142,6 @@ def _finetune(spec: RunSpec, listen: Listener) -> FinetuneResult:
             f"{told.standing()}",
             remedy="Make room, or choose another folder with --output DIR.",
         ) from error
-    seconds = time.monotonic() - began
-    run.log(f"done: {spec.train.epochs} epochs in {seconds:.1f} s, kept epoch {kept.epoch + 1}")
-    return FinetuneResult(
-        run=run.path,
-        adapter=run.adapter,
-        adapter_bytes=sum(path.stat().st_size for path in run.adapter.iterdir()),
-        spec=spec,
-        classes=prepared.data.classes,
-        parameters=count_parameters(prepared.model),
-        kept_epoch=kept.epoch + 1,
-        test=_test_metrics(prepared, run, kept),
-        seconds=seconds,
-        device=str(prepared.device),
-        precision=precision,
-    )
 
 
 def _memory_guard(spec: RunSpec) -> AbstractContextManager[None]:
@@ -148,32 +160,26 @@ def rehearse(spec: RunSpec, listen: Listener) -> Rehearsal:
 
 
 def _rehearse(prepared: Prepared) -> Rehearsal:
-    spec, model, device = prepared.spec, prepared.model, prepared.device
-    sizes = batch_sizes(len(prepared.train), spec.train.batch_size, drop_last=spec.train.drop_last)
+    spec, task = prepared.spec, prepared.task
+    sizes = batch_sizes(task.train_clouds, spec.train.batch_size, drop_last=spec.train.drop_last)
     torch.manual_seed(spec.train.seed)
-    optimizer = build_optimizer(model, spec.optimizer)
-    changes = torch.Generator(device).manual_seed(spec.train.seed + 1)
-    draw, augment = PointDrawing(spec.data, changes), Augmentation(spec.augmentation, changes)
-    model.train()
+    optimizer = build_optimizer(task.model, spec.optimizer)
+    task.model.train()
     began = time.monotonic()
-    points = torch.from_numpy(prepared.train.points[: sizes[0]]).to(device)
-    labels = torch.from_numpy(prepared.train.labels[: sizes[0]]).to(device)
-    output = training_step(
-        model, augment(draw(points)), labels, dtype=prepared.dtype, label_smoothing=spec.train.label_smoothing
-    )
-    optimizer.step()
+    output = task.step(torch.arange(sizes[0], device=task.device))
+    update(optimizer, spec.optimizer)
     loss = output.loss.item() / sizes[0]
     return Rehearsal(
         spec=spec,
-        classes=prepared.data.classes,
-        train_clouds=len(prepared.train),
-        evaluated_clouds=len(prepared.evaluated),
+        classes=prepared.classes,
+        train_clouds=task.train_clouds,
+        evaluated_clouds=task.evaluated_clouds,
         steps_per_epoch=len(sizes),
-        parameters=count_parameters(model),
+        parameters=count_parameters(task.model),
         loss=loss,
         step_seconds=time.monotonic() - began,
-        device=str(device),
-        precision=str(prepared.dtype).removeprefix("torch."),
+        device=str(task.device),
+        precision=str(task.dtype).removeprefix("torch."),
     )
 
 
@@ -226,22 +232,15 @@ def metrics_row(epoch: EpochDone, spec: RunSpec) -> dict[str, Any]:
         row |= {
             "evaluated": "validation" if spec.train.selection == "best-val" else "test",
             "evaluation_loss": epoch.evaluation.loss,
-            "accuracy": epoch.evaluation.accuracy,
-            "mean_class_accuracy": epoch.evaluation.mean_class_accuracy,
+            **epoch.evaluation.row(),
         }
     return row
 
 
-def _test_metrics(prepared: Prepared, run: RunDirectory, kept: EpochDone) -> Metrics:
+def _test_metrics(prepared: Prepared, run: RunDirectory, kept: EpochDone) -> AnyMetrics:
     """The kept weights on the test set: known already, unless another set chose the epoch."""
     if prepared.spec.train.selection != "best-val" and kept.evaluation is not None:
         return kept.evaluation
     record, tensors = read_adapter(run.adapter)
-    apply_adapter(prepared.model, prepared.base, record, tensors, run.adapter)
-    return evaluate(
-        prepared.model,
-        prepared.data.test,
-        batch_size=prepared.spec.train.eval_batch_size,
-        device=prepared.device,
-        dtype=prepared.dtype,
-    )
+    apply_adapter(prepared.task.model, prepared.base, record, tensors, run.adapter)
+    return prepared.task.test()

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import torch
 
-from pointlora_cli.datasets.build import class_count
+from pointlora_cli.datasets.build import output_counts
 from pointlora_cli.errors import DataError
-from pointlora_cli.models.build import build_classifier
+from pointlora_cli.models.build import Outputs, build_model
 from pointlora_cli.models.counting import (
     LayerRow,
     ParameterCounts,
@@ -17,6 +17,7 @@ from pointlora_cli.models.counting import (
     list_layers,
     sum_by_part,
 )
+from pointlora_cli.models.matrix import Cell, matrix
 from pointlora_cli.services.runs import find_adapter
 from pointlora_cli.specs.run import RunSpec
 from pointlora_cli.training.adapter_file import read_adapter
@@ -27,32 +28,36 @@ class Inspection:
     """The model of a spec."""
 
     spec: RunSpec
-    classes: int
+    outputs: Outputs
     counts: ParameterCounts
     layers: list[LayerRow]
     parts: dict[str, tuple[int, int]]  # all and trained parameters of each part
 
 
-def inspect(spec: RunSpec, classes: int | None = None) -> Inspection:
+def inspect(spec: RunSpec, classes: int | None = None, categories: int | None = None) -> Inspection:
     """Build the model of a spec without allocating it, and count.
 
     Args:
         spec: the run.
-        classes: the number of classes; None: as many as the data set has.
+        classes: the number of classes, or parts in part segmentation; None: as many as the data set has.
+        categories: likewise of categories of clouds, in part segmentation; None: one, where `classes` is given.
 
     Raises:
         DataError: the number of classes is not given and the data folder cannot be listed.
     """
-    if classes is None:
+    if classes is not None:
+        outputs = Outputs(classes, (categories or 1) if spec.task == "part-segmentation" else 0)
+    else:
         try:
-            classes = class_count(spec.data)
+            outputs = Outputs(*output_counts(spec.data))
         except DataError as error:
-            remedy = f"{error.remedy or ''} Or give the number of classes with --classes N.".strip()
+            kind = "parts" if spec.task == "part-segmentation" else "classes"
+            remedy = f"{error.remedy or ''} Or give the number of {kind} with --classes N.".strip()
             raise DataError(error.message, remedy) from error
     with torch.device("meta"):
-        model = build_classifier(spec, classes)
+        model = build_model(spec, outputs)
     layers = list_layers(model)
-    return Inspection(spec, classes, count_parameters(model), layers, sum_by_part(layers))
+    return Inspection(spec, outputs, count_parameters(model), layers, sum_by_part(layers))
 
 
 def inspect_run(where: Path) -> Inspection:
@@ -63,4 +68,9 @@ def inspect_run(where: Path) -> Inspection:
         IntegrityError: the adapter's file was changed.
     """
     record, _ = read_adapter(find_adapter(where, where))
-    return inspect(record.spec, len(record.classes))
+    return inspect(record.spec, *record.outputs)
+
+
+def inspect_matrix() -> list[Cell]:
+    """Every method on every backbone for every task: how much trains, or why it cannot run."""
+    return matrix()

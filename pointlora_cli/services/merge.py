@@ -13,16 +13,15 @@ from torch import Tensor
 from pointlora_cli.adaptation.base import Folded
 from pointlora_cli.errors import DataError, UsageError
 from pointlora_cli.files import sync_folder
+from pointlora_cli.models.adapted import AdaptedModel
 from pointlora_cli.models.base_weights import NO_BASE
-from pointlora_cli.models.build import build_classifier
-from pointlora_cli.models.classifier import Classifier
+from pointlora_cli.models.build import Outputs, build_model
 from pointlora_cli.models.counting import ParameterCounts, count_parameters
 from pointlora_cli.services.runs import ADAPTER
 from pointlora_cli.services.trained_model import TrainedModel, load_trained_model
 from pointlora_cli.specs.run import RunSpec
 from pointlora_cli.training.adapter_file import AdapterRecord, MergeRecord, read_adapter, save_adapter
 from pointlora_cli.training.devices import memory_guard
-from pointlora_cli.training.loop import predict_logits
 
 TOLERANCE = 1e-5
 """How far a logit may move; of logits larger than 1, relative to the largest."""
@@ -68,7 +67,7 @@ def merge(adapter: Path, *, output: Path | None = None, base: Path | None = None
         folded = trained.model.adaptation.fold(trained.model)
         assert folded is not None  # it was asked before
         spec = record.spec.model_copy(update={"method": folded.left})
-        model = _without_folded_parts(trained.model, spec, len(record.classes))
+        model = _without_folded_parts(trained.model, spec, record.outputs)
         difference = _require_equal(expected, _logits(model, clouds), adapter)
     written = _write(output, model, spec, trained, folded)
     return MergeResult(adapter, output, written, before, count_parameters(model), difference)
@@ -90,7 +89,7 @@ def _require_something_to_fold(record: AdapterRecord, adapter: Path) -> None:
     if record.merged is not None:
         raise UsageError(f"{adapter}: a merged model already; it is used as it is")
     with torch.device("meta"):
-        model = build_classifier(record.spec, len(record.classes))
+        model = build_model(record.spec, record.outputs)
     if model.adaptation.fold(model) is None:
         raise UsageError(
             f"{adapter}: nothing to merge: method {record.spec.method.name} adds no linear terms to the "
@@ -103,13 +102,17 @@ def _random_clouds(points: int) -> Tensor:
     return 2 * torch.rand(_CLOUDS, points, 3, generator=torch.Generator().manual_seed(0)) - 1
 
 
-def _logits(model: Classifier, clouds: Tensor) -> Tensor:
-    return predict_logits(model.eval(), clouds, batch_size=1, device=torch.device("cpu"), dtype=torch.float32)
+@torch.inference_mode()
+def _logits(model: AdaptedModel, clouds: Tensor) -> Tensor:
+    """Of clouds (n, P, 3), or of their points, as if all were of the first category."""
+    category = [] if model.task == "classification" else [torch.zeros(1, dtype=torch.int64)]
+    model.eval()
+    return torch.cat([model(cloud, *category).logits for cloud in torch.split(clouds, 1)])
 
 
-def _without_folded_parts(model: Classifier, spec: RunSpec, classes: int) -> Classifier:
+def _without_folded_parts(model: AdaptedModel, spec: RunSpec, outputs: Outputs) -> AdaptedModel:
     """The model of what is left, with the weights that it shares with the folded one."""
-    left, weights = build_classifier(spec, classes), model.state_dict()
+    left, weights = build_model(spec, outputs), model.state_dict()
     left.load_state_dict({name: weights[name] for name in left.state_dict()})
     return left
 
@@ -126,7 +129,7 @@ def _require_equal(expected: Tensor, found: Tensor, adapter: Path) -> float:
 
 
 def _write(
-    output: Path, model: Classifier, spec: RunSpec, trained: TrainedModel, folded: Folded
+    output: Path, model: AdaptedModel, spec: RunSpec, trained: TrainedModel, folded: Folded
 ) -> AdapterRecord:
     """Write the folder under another name beside, then give it its own."""
     record = trained.record
@@ -139,7 +142,9 @@ def _write(
     )
     temporary = output.with_name(f".{secrets.token_hex(8)}.part")
     try:
-        written = save_adapter(temporary, model, NO_BASE, spec, record.classes, record.result, merged)
+        written = save_adapter(
+            temporary, model, NO_BASE, spec, record.classes, record.result, merged, record.categories
+        )
         temporary.rename(output)
     except BaseException as error:
         shutil.rmtree(temporary, ignore_errors=True)

@@ -17,8 +17,8 @@ from pointlora_cli.datasets.base import SPARE
 from pointlora_cli.datasets.resampling import resample
 from pointlora_cli.errors import CloudError, DataError
 from pointlora_cli.services.trained_model import TrainedModel
+from pointlora_cli.training.classification import predict_logits
 from pointlora_cli.training.devices import memory_guard
-from pointlora_cli.training.loop import predict_logits
 
 _BATCH = 32
 
@@ -104,7 +104,7 @@ def _probabilities(trained: TrainedModel, clouds: list[_Ready]) -> NDArray[np.fl
     points = torch.from_numpy(np.stack([cloud.points for cloud in clouds]))
     with memory_guard("Run on the CPU with --device cpu, or free memory."):
         logits = predict_logits(
-            trained.model, points, batch_size=batch_size, device=trained.device, dtype=trained.dtype
+            trained.classifier, points, batch_size=batch_size, device=trained.device, dtype=trained.dtype
         )
     spare = [index for index, name in enumerate(trained.record.classes) if name.startswith(SPARE)]
     scores = logits.double()

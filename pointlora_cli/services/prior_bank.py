@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pointlora_cli.adaptation.point_peft import PointPEFT
 from pointlora_cli.adaptation.prior import Prior
 from pointlora_cli.catalog.settings import current_settings
-from pointlora_cli.datasets.compact import Key, load_or_build_anyway
+from pointlora_cli.datasets.compact import Key, load_or_build
 from pointlora_cli.datasets.progress import DataProgress
 from pointlora_cli.datasets.thinning import thin
 from pointlora_cli.errors import DataError
@@ -57,7 +57,7 @@ def fill_bank(
                 thinned = thin(points, data.points, skip_near_origin=data.skips_near_origin)
             return {"features": _features(prior, thinned, device, listen)}
 
-    arrays, notices = load_or_build_anyway(
+    arrays, notices = load_or_build(
         current_settings().home / "converted", "prior-bank", _key(prior, points, data, device), build
     )
     for notice in notices:

@@ -12,7 +12,7 @@ from typing import Any
 
 from pointlora_cli import __version__
 from pointlora_cli.errors import DataError, UsageError
-from pointlora_cli.files import write_text
+from pointlora_cli.files import nearest_existing, write_text
 from pointlora_cli.specs.loading import dump_run_spec
 from pointlora_cli.specs.run import RunSpec
 from pointlora_cli.training.adapter_file import RECORD, WEIGHTS
@@ -73,9 +73,7 @@ def check_output(folder: str) -> None:
     Raises:
         UsageError: it, or the folder it would be made in, is not a folder or not writable.
     """
-    path = Path(folder).expanduser().absolute()
-    while not path.exists() and path != path.parent:
-        path = path.parent
+    path = nearest_existing(Path(folder).expanduser())
     if not path.is_dir():
         reason = "not a folder"
     elif not os.access(path, os.W_OK | os.X_OK):

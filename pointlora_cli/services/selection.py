@@ -16,6 +16,7 @@ from pointlora_cli.datasets.resampling import resample
 from pointlora_cli.errors import UsageError
 from pointlora_cli.models.grouping import group
 from pointlora_cli.models.point_mae import PointMAE
+from pointlora_cli.services.new_files import make_folder, unused_path
 from pointlora_cli.services.trained_model import TrainedModel
 from pointlora_cli.training.devices import autocast
 
@@ -38,10 +39,7 @@ class SelectionViews:
                 f"the method of {trained.folder} is {trained.record.method.name}, which selects no tokens",
                 remedy="Leave out --selection, or give a model of method pointlora.",
             )
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise UsageError(f"{folder}: cannot be made: {(error.strerror or str(error)).lower()}") from error
+        make_folder(folder)
         self._trained = trained
         self._folder = folder
 
@@ -54,10 +52,7 @@ class SelectionViews:
         resampling = self._trained.record.resampling
         points = resample(read(cloud), resampling.points, resampling.normalize)
         labels = kept_scales(self._trained, points)
-        path, number = self._folder / f"{cloud.stem}.ply", 1
-        while path.exists():  # it may be the cloud itself, or a view of an earlier call
-            number += 1
-            path = self._folder / f"{cloud.stem}-{number}.ply"
+        path = unused_path(self._folder, cloud.stem, ".ply")
         shown = np.where(labels > 0, (labels - 1) % (len(_COLORS) - 1) + 1, 0)
         write_ply(path, points, colors=_COLORS[shown], labels=labels)
         return path

@@ -8,9 +8,11 @@ from pathlib import Path
 import torch
 
 from pointlora_cli.errors import DataError, UsageError
+from pointlora_cli.models.adapted import AdaptedModel
 from pointlora_cli.models.base_weights import NO_BASE, load_base, require_weights
-from pointlora_cli.models.build import build_classifier, build_initialized_classifier
+from pointlora_cli.models.build import build_initialized_model, build_model
 from pointlora_cli.models.classifier import Classifier
+from pointlora_cli.models.segmenter import Segmenter
 from pointlora_cli.specs.run import RunSpec
 from pointlora_cli.training.adapter_file import AdapterRecord, apply_adapter, read_adapter, require_shapes
 from pointlora_cli.training.devices import memory_guard, resolve_device, resolve_precision
@@ -18,13 +20,25 @@ from pointlora_cli.training.devices import memory_guard, resolve_device, resolve
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """A model ready to classify, and what is known of it."""
+    """A model ready to use, and what is known of it."""
 
     folder: Path
     record: AdapterRecord
-    model: Classifier
+    model: AdaptedModel
     device: torch.device
     dtype: torch.dtype
+
+    @property
+    def classifier(self) -> Classifier:
+        """The model of a classification run."""
+        assert isinstance(self.model, Classifier)  # what its task builds
+        return self.model
+
+    @property
+    def segmenter(self) -> Segmenter:
+        """The model of a part-segmentation run."""
+        assert isinstance(self.model, Segmenter)  # what its task builds
+        return self.model
 
 
 def load_trained_model(folder: Path, *, base: Path | None = None, device: str | None = None) -> TrainedModel:
@@ -58,10 +72,10 @@ def load_trained_model(folder: Path, *, base: Path | None = None, device: str | 
     target = resolve_device(device or _device_here(spec))
     dtype = resolve_precision(spec.train.precision, target)
     with torch.device("meta"):  # a record can claim any size; its tensors cannot
-        require_shapes(build_classifier(spec, len(record.classes)), tensors, folder, whole=whole)
-    build = build_classifier if whole else build_initialized_classifier
+        require_shapes(build_model(spec, record.outputs), tensors, folder, whole=whole)
+    build = build_model if whole else build_initialized_model
     with memory_guard("Run on the CPU with --device cpu, or free memory."):
-        model = build(spec, len(record.classes)).to(target)
+        model = build(spec, record.outputs).to(target)
     own = NO_BASE if whole else load_base(model, spec.backbone, spec.train.seed)
     apply_adapter(model, own, record, tensors, folder)
     return TrainedModel(folder, record, model.eval(), target, dtype)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 from typing_extensions import Self
 
 from pointlora_cli.specs.base import Spec
+from pointlora_cli.specs.needs import Need
 
 LARGEST_WIDTH = 65_536
 
@@ -38,6 +40,10 @@ class BackboneSpec(Spec):
     """What every backbone has: where its weights come from, a mini-PointNet, and attention blocks."""
 
     name: str
+    lacks: ClassVar[Mapping[Need, str]] = {}
+    """What a method might need and does not find here, in words that follow "which"."""
+    unsegmented: ClassVar[str | None] = None
+    """Why there is no part segmentation on it; None where there is."""
     init: Literal["checkpoint", "random"] = Field(
         default="checkpoint",
         description="Start from a pre-trained checkpoint, or from seeded random weights.",
@@ -49,8 +55,11 @@ class BackboneSpec(Spec):
     )
     heads: int = Field(default=6, ge=1, le=64, description="Attention heads; must divide the width.")
     drop_path: float = Field(default=0.1, ge=0, lt=1, description="Stochastic depth of the last block.")
-    encoder_widths: tuple[int, int, int] = Field(
-        default=(128, 256, 512), description="Channels inside the patch encoder."
+    encoder_widths: tuple[int, ...] = Field(
+        default=(128, 256, 512),
+        min_length=3,
+        max_length=3,
+        description="Channels inside the patch encoder.",
     )
 
     @property
@@ -67,6 +76,10 @@ class BackboneSpec(Spec):
                 "weights are given, but init is 'random': set init to 'checkpoint' or drop weights"
             )
         return self
+
+    def groupings(self, tokenizer: TokenizerSpec) -> tuple[tuple[str, int], ...]:
+        """What cannot be more than the points of a cloud, by its key."""
+        return (("tokenizer.centers", tokenizer.centers), ("tokenizer.neighbors", tokenizer.neighbors))
 
 
 class PlainBackboneSpec(BackboneSpec):
@@ -101,6 +114,7 @@ class PointBERTSpec(PlainBackboneSpec):
     """Point-BERT (CVPR 2022): a narrower patch encoder, bridged to the transformer."""
 
     name: Literal["point-bert"] = "point-bert"
+    unsegmented: ClassVar[str | None] = "its segmentation network is another one, not built here"
     patch_width: int = Field(
         default=256, ge=1, le=LARGEST_WIDTH, description="Channels of a patch before the bridge."
     )
@@ -110,6 +124,10 @@ class ReConSpec(PlainBackboneSpec):
     """ReCon (ICML 2023): three query tokens, cross attention, residuals from the normalised input."""
 
     name: Literal["recon"] = "recon"
+    lacks: ClassVar[Mapping[Need, str]] = {
+        Need.ONE_STREAM: "leads queries and patches apart through each block",
+        Need.PLAIN_RESIDUALS: "adds to normalised values",
+    }
     drop_path: float = Field(default=0.2, ge=0, lt=1, description="Stochastic depth of the last block.")
 
 
@@ -131,6 +149,10 @@ class PointM2AESpec(BackboneSpec):
     """Point-M2AE (NeurIPS 2022): three levels, from fine to coarse; `tokenizer` gives it no sizes."""
 
     name: Literal["point-m2ae"] = "point-m2ae"
+    lacks: ClassVar[Mapping[Need, str]] = {
+        Need.ONE_SEQUENCE: "has no class token, and other patches at each level"
+    }
+    unsegmented: ClassVar[str | None] = "its segmentation network is another one, not built here"
     heads: int = Field(default=6, ge=1, le=64, description="Attention heads; must divide every width.")
     widths: Three = Field(default=(96, 192, 384), description="Channels of a token, by level.")
     depths: Three = Field(default=(5, 5, 5), description="Transformer blocks, by level.")
@@ -176,8 +198,56 @@ class PointM2AESpec(BackboneSpec):
             raise ValueError("; ".join(problems))
         return self
 
+    def groupings(self, tokenizer: TokenizerSpec) -> tuple[tuple[str, int], ...]:
+        """Those of the finest level: the coarser ones group its centers."""
+        return (("backbone.groups.0", self.groups[0]), ("backbone.neighbors.0", self.neighbors[0]))
+
+
+class PointGPTSpec(BackboneSpec):
+    """PointGPT (NeurIPS 2023): patches in a chain from near to near, each seeing only those before it.
+
+    The defaults are those of PointGPT-L, the one whose pre-training the catalogue has. By the project's
+    configurations, -B has width 768, depth 12, 12 heads and the same patch encoder, and -S has width 384,
+    depth 12, 6 heads and encoder_widths 128, 256, 512; no file of theirs was ever read here. The
+    configurations also name a drop path (0.2; 0.1 for -S), which the released blocks do not apply.
+    """
+
+    name: Literal["point-gpt"] = "point-gpt"
+    lacks: ClassVar[Mapping[Need, str]] = {
+        Need.PLAIN_RESIDUALS: "adds to normalised values",
+        Need.OPEN_ATTENTION: "lets each token see only those before it",
+    }
+    unsegmented: ClassVar[str | None] = "its segmentation network is another one, not built here"
+    width: int = Field(default=1024, ge=8, le=4096, description="Channels of a token.")
+    depth: int = Field(default=24, ge=1, le=64, description="Transformer blocks.")
+    heads: int = Field(default=16, ge=1, le=64, description="Attention heads; must divide the width.")
+    drop_path: float = Field(
+        default=0.0,
+        ge=0,
+        lt=1,
+        description="Stochastic depth of the last block; the released blocks have none.",
+    )
+    encoder_widths: tuple[int, ...] = Field(
+        default=(256, 512, 1024, 2048),
+        min_length=3,
+        max_length=4,
+        description="Channels inside the patch encoder: four for the large one, three for the small one, "
+        "which is the other backbones'.",
+    )
+
+    @property
+    def catalog_entry(self) -> str:
+        """The pre-training of PointGPT-L."""
+        return "pointgpt-l"
+
+    @model_validator(mode="after")
+    def _heads_fit(self) -> Self:
+        if self.width % self.heads:
+            raise ValueError(f"heads ({self.heads}) must divide width ({self.width})")
+        return self
+
 
 AnyBackbone = Annotated[
-    PointMAESpec | ACTSpec | PointBERTSpec | ReConSpec | ReConPlainSpec | PointM2AESpec,
+    PointMAESpec | ACTSpec | PointBERTSpec | ReConSpec | ReConPlainSpec | PointM2AESpec | PointGPTSpec,
     Field(discriminator="name"),
 ]

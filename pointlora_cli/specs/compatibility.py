@@ -1,22 +1,68 @@
-"""Which methods run on which backbones."""
+"""Which methods run on which backbones, for which task."""
 
 from __future__ import annotations
 
-PLAIN_ONLY = ("idpt", "dapt", "ppt", "pointgst", "point-peft")
-"""Methods defined on plain blocks: one sequence of tokens, the residual from the block's own input."""
+from collections.abc import Mapping
+from typing import Any, Literal, NamedTuple, get_args
 
-OF_ANY_BACKBONE = ("full", "linear", "mlp3", "bitfit", "lora", "adapter")
-"""Methods that add no tokens, and need neither a class token nor one set of patches for all blocks."""
+from pointlora_cli.specs.backbone import AnyBackbone, BackboneSpec
+from pointlora_cli.specs.method import AnyMethod
+from pointlora_cli.specs.needs import MethodSpec, Task
+from pointlora_cli.specs.wording import listed
 
 
-def refusal(backbone_name: str, method_name: str) -> str | None:
-    """Why a method cannot run on a backbone; None where it can."""
-    pair = f"method {method_name} does not run on backbone {backbone_name}"
-    if backbone_name == "point-m2ae" and method_name not in OF_ANY_BACKBONE:
-        return (
-            f"{pair}, which has no class token, and other patches at each level "
-            f"({', '.join(OF_ANY_BACKBONE[:-1])} and {OF_ANY_BACKBONE[-1]} do)"
-        )
-    if backbone_name == "recon" and method_name in PLAIN_ONLY:
-        return f"{pair}; on recon-plain it does, for it is defined on plain blocks"
-    return None
+def _by_name(union: Any) -> Mapping[str, Any]:
+    return {member.model_fields["name"].default: member for member in get_args(get_args(union)[0])}
+
+
+METHODS: Mapping[str, type[MethodSpec]] = _by_name(AnyMethod)
+"""The spec of each method, by its name."""
+
+BACKBONES: Mapping[str, type[BackboneSpec]] = _by_name(AnyBackbone)
+"""The spec of each backbone, by its name."""
+
+
+class Obstacle(NamedTuple):
+    """Why a method cannot run on a backbone for a task."""
+
+    of: Literal[
+        "backbone", "method", "pair"
+    ]  # what cannot: the one or the other for this task, or the two together
+    reason: str  # of a pair: what the backbone lacks, in words that follow "which"
+
+
+def obstacle(backbone: str, method: str, task: Task = "classification") -> Obstacle | None:
+    """What keeps a method from running on a backbone for a task; None where nothing does.
+
+    Raises:
+        KeyError: there is no backbone or no method of that name.
+    """
+    network, adaptation = BACKBONES[backbone], METHODS[method]
+    if task == "part-segmentation" and network.unsegmented is not None:
+        return Obstacle("backbone", network.unsegmented)
+    if task == "part-segmentation" and adaptation.unsegmented is not None:
+        return Obstacle("method", adaptation.unsegmented)
+    lacking = [network.lacks[need] for need in adaptation.needs if need in network.lacks]
+    return Obstacle("pair", " and ".join(lacking)) if lacking else None
+
+
+def refusal(backbone: str, method: str, task: Task = "classification") -> str | None:
+    """The obstacle as one clause that names what would run instead; None where there is none.
+
+    Raises:
+        KeyError: there is no backbone or no method of that name.
+    """
+    found = obstacle(backbone, method, task)
+    if found is None:
+        return None
+    if found.of == "backbone":
+        able = [name for name, spec in BACKBONES.items() if spec.unsegmented is None]
+        return f"backbone {backbone} does not run for {task}: {found.reason} ({listed(able)} do)"
+    if found.of == "method":
+        return f"method {method} does not run for {task}: {found.reason}"
+    others = [name for name in BACKBONES if obstacle(name, method, task) is None]
+    methods = [name for name in METHODS if obstacle(backbone, name, task) is None]
+    return (
+        f"method {method} does not run on backbone {backbone}, which {found.reason} "
+        f"({method} runs on {listed(others)}, while {backbone} takes {listed(methods)})"
+    )

@@ -189,18 +189,14 @@ class FewShotData(_ModelNetSpec):
         return self
 
 
-class ShapeNetPartData(DataSpec):
-    """ShapeNetPart: clouds of 16 categories whose points carry one of 50 part labels."""
+class _PartSpec(DataSpec):
+    """What data sets with a part label at each point have in common: clouds of any size, drawn from anew."""
 
-    source: Literal["shapenetpart"] = "shapenetpart"
-    root: str | None = Field(
-        default=None,
-        description="The folder that holds synsetoffset2category.txt; null: what `pointlora download` fetched.",
-    )
-    points: int = Field(default=2048, ge=8, le=65536, description="Points of a cloud as the model sees it.")
-    normalize: Literal["unit-sphere"] = Field(
-        default="unit-sphere",
-        description="Centred and scaled by all points of the file: the published protocol.",
+    points: int = Field(
+        default=2048,
+        ge=8,
+        le=65536,
+        description="Points of a cloud as the model sees it; a training step draws them with replacement from all.",
     )
     test_sampling: Literal["fixed", "with-replacement"] = Field(
         default="fixed",
@@ -210,6 +206,43 @@ class ShapeNetPartData(DataSpec):
     test_seed: int = Field(default=0, ge=0, lt=2**32, description="Seed of drawing with replacement.")
 
 
-AnyData = Annotated[
-    ShapesData | FolderData | ScanObjectNNData | ModelNet40Data | FewShotData, Field(discriminator="source")
-]
+class ShapeNetPartData(_PartSpec):
+    """ShapeNetPart: clouds of 16 categories whose points carry one of 50 part labels."""
+
+    source: Literal["shapenetpart"] = "shapenetpart"
+    root: str | None = Field(
+        default=None,
+        description="The folder that holds synsetoffset2category.txt; null: what `pointlora download` fetched.",
+    )
+    normalize: Literal["unit-sphere"] = Field(
+        default="unit-sphere",
+        description="Centred and scaled by all points of the file: the published protocol.",
+    )
+
+
+class SegmentationFolderData(_PartSpec):
+    """A folder of clouds with a label at each point: root/<category>/<file>, or root/train|test/<category>/<file>.
+
+    Without folders of categories, all clouds are of one category.
+    """
+
+    source: Literal["segmentation-folder"] = "segmentation-folder"
+    root: str = Field(description="The folder.")
+    label: str = Field(
+        default="auto",
+        min_length=1,
+        description="Name of the attribute or column that holds the points' labels; auto: label, part, class and the "
+        "like, or of 4 or 7 columns without names the last; last: the last column.",
+    )
+    test_fraction: float = Field(
+        default=0.2,
+        gt=0,
+        lt=1,
+        description="Share of each category held out, where there is no test/ folder.",
+    )
+    split_seed: int = Field(default=0, ge=0, lt=2**32, description="Seed of that split.")
+
+
+AnyClassificationData = ShapesData | FolderData | ScanObjectNNData | ModelNet40Data | FewShotData
+AnyPartData = ShapeNetPartData | SegmentationFolderData
+AnyData = Annotated[AnyClassificationData | AnyPartData, Field(discriminator="source")]

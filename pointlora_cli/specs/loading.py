@@ -1,4 +1,4 @@
-"""A run spec from its layers: defaults < preset < spec file < --data < --set."""
+"""A run spec from its layers: defaults < preset < --method < spec file < --data < --set."""
 
 from __future__ import annotations
 
@@ -11,14 +11,17 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
+from pointlora_cli.specs.compatibility import BACKBONES
+from pointlora_cli.specs.data import AnyData
 from pointlora_cli.specs.files import parse_spec_text, read_text
 from pointlora_cli.specs.merging import merge, with_default_tags, without_foreign_options
 from pointlora_cli.specs.overrides import Override, apply_override, parse_overrides
 from pointlora_cli.specs.parsing import SpecDumper, is_writable_text
 from pointlora_cli.specs.presets import find_preset, preset_values
 from pointlora_cli.specs.problems import Problem, SpecError, explain, misfit, unknown_key
+from pointlora_cli.specs.recipes import recipe_values, require_method
 from pointlora_cli.specs.run import RunSpec
 from pointlora_cli.specs.shape import resolve, unions_of, value_at
 from pointlora_cli.specs.wording import shown
@@ -33,6 +36,7 @@ class _Layers:
 
     preset: dict[str, Any] = field(default_factory=dict)
     file: dict[str, Any] = field(default_factory=dict)
+    data_root: Path | None = None
     overrides: list[Override] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     names: list[str] = field(default_factory=list)
@@ -51,9 +55,10 @@ def load_run_spec(
     spec_file: Path | None = None,
     overrides: Sequence[str] = (),
     data_root: Path | None = None,
+    method: str | None = None,
     presets: Path | None = None,
 ) -> RunSpec:
-    """Builds and validates a run spec: defaults < preset < spec file < data_root < overrides.
+    """Builds and validates a run spec: defaults < preset < method < spec file < data_root < overrides.
 
     Mappings are merged, lists are replaced. Where a later layer switches `data.source` or
     `method.name`, options of the preset that the new member does not have are dropped; those that the
@@ -66,27 +71,24 @@ def load_run_spec(
         preset: name or alias of a preset.
         spec_file: a YAML or (by its name) JSON file.
         overrides: `key=value` texts of `--set`, later ones winning.
-        data_root: the folder of `--data`; makes `data.source` "folder" and keeps the options that
-            a folder has too, such as `data.points`.
+        data_root: the folder of `--data`; makes `data.source` "folder", or "segmentation-folder" where
+            the task is part segmentation, and keeps the options that a folder has too, such as `data.points`.
+        method: the method of `--method` in its own settings for these data and this backbone; where the
+            preset has it already, the preset's options stand.
         presets: where presets are, if not where they ship.
 
     Raises:
         SpecError: anything in the spec is wrong; it holds all problems that could be found at once.
-        UsageError: there is no such preset, or the file cannot be read.
+        UsageError: there is no such preset or method, or the file cannot be read.
     """
-    layers = _read(preset, spec_file, overrides, presets)
+    if method is not None:
+        require_method(method)
+    layers = _read(preset, spec_file, overrides, data_root, presets)
     if not layers.is_readable:
         raise layers.error([])
-    tree = merge(without_foreign_options(layers.preset, _final_tags(layers, data_root)), layers.file)
-    if data_root is not None:
-        layers.names.insert(0, (data_root if data_root.name.strip(".") else data_root.resolve()).name)
-        layers.sources.append("--data")
-        if not is_writable_text(str(data_root)):
-            layers.problems.append(Problem("data.root", None, f"{shown(str(data_root))} is not a UTF-8 name"))
-        tree = without_foreign_options(tree, {"data": "folder"})
-        tree = merge(tree, {"data": {"source": "folder", "root": str(data_root)}})
-    tree, problems = _overridden(tree, layers.overrides)
-    tree = with_default_tags(tree)
+    if method is not None:
+        _apply_method(layers, method)
+    tree, problems = _combined(layers)
     if layers.names:
         tree.setdefault("name", _slug(layers.names[0]))
     problems += _switches_for_numbers(tree)
@@ -112,9 +114,17 @@ def run_spec_schema() -> dict[str, Any]:
 
 
 def _read(
-    preset: str | None, spec_file: Path | None, overrides: Sequence[str], presets: Path | None
+    preset: str | None,
+    spec_file: Path | None,
+    overrides: Sequence[str],
+    data_root: Path | None,
+    presets: Path | None,
 ) -> _Layers:
-    layers = _Layers()
+    layers = _Layers(data_root=data_root)
+    if data_root is not None:
+        layers.names.append((data_root if data_root.name.strip(".") else data_root.resolve()).name)
+        if not is_writable_text(str(data_root)):
+            layers.problems.append(Problem("data.root", None, f"{shown(str(data_root))} is not a UTF-8 name"))
     if preset is not None:
         found = find_preset(preset, presets)
         layers.preset = preset_values(found)
@@ -128,17 +138,57 @@ def _read(
         layers.problems += problems
         layers.names.append(spec_file.stem)
         layers.sources.append(str(spec_file))
+    layers.sources += ["--data"] if data_root is not None else []
     layers.overrides, problems = parse_overrides(overrides)
     layers.problems += problems
     layers.sources += ["--set"] if overrides else []
     return layers
 
 
-def _final_tags(layers: _Layers, data_root: Path | None) -> dict[str, str]:
+def _apply_method(layers: _Layers, method: str) -> None:
+    """Puts a method in its own settings in place of the preset's, unless some layer has that method already."""
+    asked = _final_tags(layers).get("method")
+    if asked is not None and asked != method:
+        layers.problems.append(
+            Problem("method.name", asked, f"{shown(asked)} is not the method of --method ({method})")
+        )
+    tree, _ = _combined(layers)
+    if asked is not None or (layers.preset and value_at(tree, ("method", "name")) == method):
+        return
+    backbone = value_at(tree, ("backbone", "name"))
+    try:
+        data: AnyData = TypeAdapter(AnyData).validate_python(tree["data"])
+    except ValidationError:
+        return  # the whole spec's validation tells
+    if isinstance(backbone, str) and backbone in BACKBONES:
+        rest = {key: value for key, value in layers.preset.items() if key != "method"}
+        layers.preset = merge(rest, recipe_values(method, backbone, data))
+
+
+def _combined(layers: _Layers) -> tuple[dict[str, Any], list[Problem]]:
+    """All layers over each other, and what is wrong with the overrides."""
+    tree = merge(without_foreign_options(layers.preset, _final_tags(layers)), layers.file)
+    if layers.data_root is not None:
+        source = _folder_source(layers)
+        tree = without_foreign_options(tree, {"data": source})
+        tree = merge(tree, {"data": {"source": source, "root": str(layers.data_root)}})
+    tree, problems = _overridden(tree, layers.overrides)
+    return with_default_tags(tree), problems
+
+
+def _folder_source(layers: _Layers) -> str:
+    """What the folder of --data is: its clouds, or their points, carry labels."""
+    tasks = [layers.preset.get("task"), layers.file.get("task")]
+    tasks += [override.value for override in layers.overrides if override.path == ("task",)]
+    given = [task for task in tasks if task is not None]
+    return "segmentation-folder" if given[-1:] == ["part-segmentation"] else "folder"
+
+
+def _final_tags(layers: _Layers) -> dict[str, str]:
     """The members of the unions that the layers above the preset ask for."""
     wishes: list[dict[str, Any]] = [layers.file]
-    if data_root is not None:
-        wishes.append({"data": {"source": "folder"}})
+    if layers.data_root is not None:
+        wishes.append({"data": {"source": _folder_source(layers)}})
     for override in layers.overrides:
         wish: Any = override.value
         for segment in reversed(override.path):

@@ -2,40 +2,41 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 from typing_extensions import Self
 
 from pointlora_cli.specs.base import Spec
+from pointlora_cli.specs.needs import MethodSpec, Need
+from pointlora_cli.specs.pointlora import PointLoRAMethod
+from pointlora_cli.specs.sites import Site, require_distinct
 
-Site = Literal["qkv", "proj", "fc1", "fc2"]
+PLAIN_BLOCKS = tuple(Need)
+"""The needs of a method defined on Point-MAE's own blocks."""
 
 
-class FullMethod(Spec):
+class FullMethod(MethodSpec):
     """Full fine-tuning: every weight trains."""
 
     name: Literal["full"] = "full"
 
 
-class LinearMethod(Spec):
+class LinearMethod(MethodSpec):
     """Linear probe: the class token and one linear layer train."""
 
     name: Literal["linear"] = "linear"
+    unsegmented: ClassVar[str | None] = "it is a head of classification"
 
 
-class MLP3Method(Spec):
+class MLP3Method(MethodSpec):
     """MLP-3 probe: the class token and the three-layer head train."""
 
     name: Literal["mlp3"] = "mlp3"
+    unsegmented: ClassVar[str | None] = "it is a head of classification"
 
 
-def _distinct(sites: tuple[Site, ...]) -> None:
-    if len(set(sites)) != len(sites):
-        raise ValueError(f"sites holds a name twice: {', '.join(sites)}")
-
-
-class LoRAMethod(Spec):
+class LoRAMethod(MethodSpec):
     """Plain LoRA (ICLR 2022): W + alpha / rank * B A at chosen projections of every block."""
 
     name: Literal["lora"] = "lora"
@@ -47,141 +48,21 @@ class LoRAMethod(Spec):
 
     @model_validator(mode="after")
     def _sites_fit(self) -> Self:
-        _distinct(self.sites)
+        require_distinct(self.sites)
         return self
 
 
-class SelectionScale(Spec):
-    """One scale of PointLoRA's token selection."""
-
-    centers: int = Field(ge=1, le=4096, description="Patches of this scale.")
-    neighbors: int = Field(ge=1, le=1024, description="Points of a patch.")
-    keep: int = Field(ge=1, description="Tokens kept: the highest scores.")
-
-    @model_validator(mode="after")
-    def _keep_fits(self) -> Self:
-        if self.keep > self.centers:
-            raise ValueError(f"keep ({self.keep}) is more than centers ({self.centers})")
-        return self
-
-
-class SelectionRegularizer(Spec):
-    """The entropy term on the selection scores, added to the task loss."""
-
-    weight: float = Field(default=0.004, ge=0, description="Lambda; 0 switches the term off.")
-    objective: Literal["minimize-entropy", "maximize-entropy"] = Field(
-        default="maximize-entropy",
-        description="The paper minimises the entropy (scores go to 0 or 1); the released code has the "
-        "opposite sign (scores go to 0.5).",
-    )
-    scale_weights: tuple[float, ...] | None = Field(
-        default=None,
-        description="Sum over scales of weight * mean; null: one mean over the tokens of all scales.",
-    )
-
-
-_RELEASED: dict[str, Any] = {
-    "sites": ("qkv", "proj"),
-    "scale_lora": False,
-    "block_input_prompts": True,
-    "prompt_sites": ("qkv", "proj"),
-}
-_PAPER: dict[str, Any] = {
-    "sites": ("qkv", "fc1", "fc2"),
-    "scale_lora": True,
-    "block_input_prompts": False,
-    "prompt_sites": ("qkv", "ffn"),
-    "regularizer": {"objective": "minimize-entropy"},
-}
-
-
-class PointLoRAMethod(Spec):
-    """PointLoRA (CVPR 2025): LoRA, multi-scale token selection and shared prompt MLPs.
-
-    `variant` sets the defaults of every option in which the released code and the paper differ;
-    each can still be set by itself.
-    """
-
-    name: Literal["pointlora"] = "pointlora"
-    variant: Literal["released", "paper"] = Field(
-        default="released", description="released: what the official code does; paper: what the paper writes."
-    )
-    rank: int = Field(default=8, ge=1, le=1024)
-    alpha: float = Field(default=8.0, gt=0)
-    scale_lora: bool = Field(default=False, description="Apply alpha / rank. released: no; paper: yes.")
-    sites: tuple[Site, ...] = Field(
-        default=("qkv", "proj"),
-        description="Where LoRA goes; empty: nowhere. released: qkv, proj; paper: qkv, fc1, fc2.",
-    )
-    prompt_width: int = Field(
-        default=32, ge=1, le=65_536, description="Hidden channels of the shared prompt MLPs."
-    )
-    prompt_sites: tuple[Literal["qkv", "proj", "ffn"], ...] = Field(
-        default=("qkv", "proj"),
-        description="Layers with a shared prompt MLP beside them. released: qkv, proj; paper: qkv, ffn.",
-    )
-    block_input_prompts: bool = Field(
-        default=True,
-        description="Two more shared prompt MLPs on the block inputs: one for the patches, one for the "
-        "selected tokens. released: yes; paper: no.",
-    )
-    scales: tuple[SelectionScale, ...] = Field(
-        default=(
-            SelectionScale(centers=128, neighbors=32, keep=32),
-            SelectionScale(centers=64, neighbors=64, keep=8),
-        ),
-        min_length=1,
-        description="Scales of the token selection.",
-    )
-    regularizer: SelectionRegularizer = SelectionRegularizer()
-    gate_scores: bool = Field(
-        default=False,
-        description="Multiply each kept token by its score, so that the task loss trains the selection.",
-    )
-    train_gate: bool = Field(
-        default=False, description="Train the scalar gate of each prompt MLP. Both variants: a constant 1."
-    )
-
-    @model_validator(mode="before")
-    @classmethod
-    def _defaults_of_the_variant(cls, values: Any) -> Any:
-        if not isinstance(values, dict):
-            return values
-        variant = values.get("variant", "released")
-        defaults = dict(_PAPER if variant == "paper" else _RELEASED)
-        regularizer = values.get("regularizer", {})
-        if isinstance(regularizer, dict):
-            defaults["regularizer"] = {**defaults.get("regularizer", {}), **regularizer}
-            if variant == "released" and "scale_weights" not in regularizer:
-                # The released code gives its second scale a quarter of the weight of the first.
-                count = len(values["scales"]) if isinstance(values.get("scales"), list | tuple) else 2
-                defaults["regularizer"]["scale_weights"] = (1.0,) + (0.25,) * (count - 1)
-            values = {key: value for key, value in values.items() if key != "regularizer"}
-        return {**defaults, **values}
-
-    @model_validator(mode="after")
-    def _options_fit(self) -> Self:
-        _distinct(self.sites)
-        if len(set(self.prompt_sites)) != len(self.prompt_sites):
-            raise ValueError(f"prompt_sites holds a name twice: {', '.join(self.prompt_sites)}")
-        weights = self.regularizer.scale_weights
-        if weights is not None and len(weights) != len(self.scales):
-            raise ValueError(
-                f"regularizer.scale_weights holds {len(weights)} weights for {len(self.scales)} scales"
-            )
-        return self
-
-
-class BitFitMethod(Spec):
+class BitFitMethod(MethodSpec):
     """BitFit (ACL 2022): every bias trains, with the class token and the head."""
 
     name: Literal["bitfit"] = "bitfit"
 
 
-class VPTMethod(Spec):
+class VPTMethod(MethodSpec):
     """Visual prompt tuning (ECCV 2022): learned tokens at the end of the sequence."""
 
     name: Literal["vpt"] = "vpt"
+    needs: ClassVar[tuple[Need, ...]] = (Need.ONE_SEQUENCE, Need.OPEN_ATTENTION)
     variant: Literal["deep", "shallow"] = Field(
         default="deep",
         description="deep: new tokens for every block; shallow: one set, from the first block on.",
@@ -189,7 +70,7 @@ class VPTMethod(Spec):
     tokens: int = Field(default=10, ge=1, le=1024, description="Prompt tokens.")
 
 
-class AdapterMethod(Spec):
+class AdapterMethod(MethodSpec):
     """Bottleneck adapters (ICML 2019) at every feed-forward network."""
 
     name: Literal["adapter"] = "adapter"
@@ -199,10 +80,11 @@ class AdapterMethod(Spec):
     )
 
 
-class IDPTMethod(Spec):
+class IDPTMethod(MethodSpec):
     """IDPT (ICCV 2023): one prompt before the last block, generated from the cloud's own tokens."""
 
     name: Literal["idpt"] = "idpt"
+    needs: ClassVar[tuple[Need, ...]] = PLAIN_BLOCKS
     neighbors: int = Field(
         default=20,
         ge=1,
@@ -211,42 +93,46 @@ class IDPTMethod(Spec):
         "patch itself is one.",
     )
 
+    def problems(self, centers: int) -> list[str]:
+        """More neighbors than patches."""
+        return self._more_than(centers, ("method.neighbors", self.neighbors))
 
-class DAPTMethod(Spec):
+
+class DAPTMethod(MethodSpec):
     """DAPT (CVPR 2024): dynamic adapters, scale and shift everywhere, and prompts made by the adapters.
 
-    The defaults are those released for PB_T50_RS. The others: OBJ_BG has dropout 0.5; OBJ_ONLY dropout 0
-    and no patch pooling; ModelNet40 rank 72, dropout 0 and no prompt pooling. Drop path is 0.3, but 0.1
-    for OBJ_ONLY and ModelNet40.
+    The defaults are those released for PB_T50_RS; `--method dapt` takes those of the run's own data set.
     """
 
     name: Literal["dapt"] = "dapt"
+    needs: ClassVar[tuple[Need, ...]] = PLAIN_BLOCKS
     rank: int = Field(
         default=64,
         ge=1,
         le=65_536,
-        description="Channels of the adapters' bottleneck. Released: 64; ModelNet40: 72.",
+        description="Channels of the adapters' bottleneck.",
     )
     dropout: float = Field(
         default=0.2,
         ge=0,
         lt=1,
-        description="Dropout inside the adapters. Released: PB_T50_RS 0.2; OBJ_BG 0.5; OBJ_ONLY and ModelNet40 0.",
+        description="Dropout inside the adapters.",
     )
     prompt_pooling: Literal["mean", "max", "none"] = Field(
         default="mean",
-        description="How the prompts enter the head's feature. Released: mean; ModelNet40: none.",
+        description="How the prompts enter the head's feature.",
     )
     patch_pooling: Literal["mean", "max", "none"] = Field(
         default="max",
-        description="How the patches enter the head's feature. Released: max; OBJ_ONLY: none.",
+        description="How the patches enter the head's feature.",
     )
 
 
-class PPTMethod(Spec):
+class PPTMethod(MethodSpec):
     """PPT, positional prompt tuning (arXiv 2408.11567): tokens of a second grouping, and shared prompt MLPs."""
 
     name: Literal["ppt"] = "ppt"
+    needs: ClassVar[tuple[Need, ...]] = PLAIN_BLOCKS
     width: int = Field(default=256, ge=1, le=65_536, description="Hidden channels of the shared prompt MLPs.")
     centers: int | None = Field(
         default=None, ge=1, le=4096, description="Patches of the second grouping; null: the backbone's."
@@ -255,11 +141,17 @@ class PPTMethod(Spec):
         default=None, ge=1, le=1024, description="Points of such a patch; null: the backbone's."
     )
 
+    def groupings(self) -> tuple[tuple[str, int], ...]:
+        """Those of the second grouping that are its own."""
+        given = (("centers", self.centers), ("neighbors", self.neighbors))
+        return tuple((key, value) for key, value in given if value is not None)
 
-class PointGSTMethod(Spec):
+
+class PointGSTMethod(MethodSpec):
     """PointGST (TPAMI 2025): adapters in the spectral domain of the patch centers' graph."""
 
     name: Literal["pointgst"] = "pointgst"
+    needs: ClassVar[tuple[Need, ...]] = (Need.ONE_SEQUENCE, Need.ONE_STREAM)
     rank: int = Field(default=36, ge=1, le=65_536, description="Channels of the adapters.")
     local: int = Field(
         default=32,
@@ -275,6 +167,12 @@ class PointGSTMethod(Spec):
         "results depend on the batch and the machine.",
     )
 
+    def problems(self, centers: int) -> list[str]:
+        """Local groups that do not come out even."""
+        if centers % self.local == 0:
+            return []
+        return [f"method.local ({self.local}) does not divide tokenizer.centers ({centers})"]
+
 
 class PriorGrouping(Spec):
     """The patches of Point-PEFT's prior."""
@@ -283,13 +181,17 @@ class PriorGrouping(Spec):
     neighbors: int = Field(default=32, ge=1, le=1024, description="Points of a patch.")
 
 
-class PointPEFTMethod(Spec):
+class PointPEFTMethod(MethodSpec):
     """Point-PEFT (AAAI 2024): prompts from a bank of pre-trained features, and adapters of near patches.
 
     It runs on the plain backbones: point-mae, act, point-bert and recon-plain.
     """
 
     name: Literal["point-peft"] = "point-peft"
+    needs: ClassVar[tuple[Need, ...]] = PLAIN_BLOCKS
+    unsegmented: ClassVar[str | None] = (
+        "it is published for classification alone: its bank holds features of whole clouds"
+    )
     tokens: int = Field(
         default=10,
         ge=3,
@@ -319,6 +221,18 @@ class PointPEFTMethod(Spec):
         "clouds of the batch, so that results depend on the batch.",
     )
     prior: PriorGrouping = PriorGrouping()
+
+    def groupings(self) -> tuple[tuple[str, int], ...]:
+        """The prior's."""
+        return (("prior.centers", self.prior.centers), ("prior.neighbors", self.prior.neighbors))
+
+    def problems(self, centers: int) -> list[str]:
+        """Local groups of more patches than there are."""
+        return self._more_than(
+            centers,
+            ("method.local_centers", self.local_centers),
+            ("method.local_neighbors", self.local_neighbors),
+        )
 
 
 AnyMethod = Annotated[

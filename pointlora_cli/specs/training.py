@@ -19,10 +19,25 @@ class OptimizerSpec(Spec):
     name: Literal["adamw"] = "adamw"
     lr: float = Field(default=5e-4, gt=0, description="Base learning rate.")
     weight_decay: float = Field(default=0.05, ge=0)
+    head_lr_scale: float = Field(
+        default=1.0,
+        gt=0,
+        description="The head and the class token train at this multiple of the rate, from the same start of the "
+        "warm-up to the same end; ReCon: 10. In part segmentation the head alone.",
+    )
+    decay_head_biases: bool = Field(
+        default=False,
+        description="Decay all that head_lr_scale is for, biases and class token too, as ReCon does.",
+    )
     betas: tuple[float, float] = Field(default=(0.9, 0.999))
     eps: float = Field(default=1e-8, gt=0)
     clip_norm: float | None = Field(
         default=10.0, gt=0, description="Largest gradient norm; null: no clipping."
+    )
+    double_step: bool = Field(
+        default=False,
+        description="Step twice with the same gradients, first as they are, then clipped, as the released loops of "
+        "part segmentation do; about twice the learning rate.",
     )
 
     @model_validator(mode="after")
@@ -59,7 +74,11 @@ class AugmentationSpec(Spec):
     """Random changes of the training clouds, in this order: shuffle, scale, translate, rotate."""
 
     scale: tuple[float, float] | None = Field(
-        default=(2 / 3, 3 / 2), description="Range of the factor per axis."
+        default=(2 / 3, 3 / 2), description="Range of the factor; null: no scaling."
+    )
+    scale_axes: Literal["each", "all"] = Field(
+        default="each",
+        description="each: a factor for each axis; all: one for the cloud, which keeps its form.",
     )
     translate: float = Field(default=0.2, ge=0, description="Largest shift per axis.")
     rotate: Literal["none", "x", "y", "z"] = Field(default="none", description="Any angle about this axis.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from pointlora_cli.specs.shape import Place
 
@@ -47,6 +47,12 @@ def did_you_mean(option: str | None) -> str | None:
 def names(options: Iterable[object]) -> str:
     """Options in a row."""
     return ", ".join(str(option) for option in options)
+
+
+def listed(options: Sequence[str]) -> str:
+    """Options in a sentence: "a, b and c"."""
+    *others, last = options
+    return f"{names(others)} and {last}" if others else last
 
 
 def _kind(place: Place) -> str:

@@ -25,10 +25,12 @@ from typing_extensions import Self
 from pointlora_cli import __version__
 from pointlora_cli.errors import DataError, IntegrityError
 from pointlora_cli.files import written_atomically
+from pointlora_cli.models.adapted import AdaptedModel
 from pointlora_cli.models.base_weights import BaseWeights
-from pointlora_cli.models.classifier import Classifier
+from pointlora_cli.models.build import Outputs
 from pointlora_cli.specs.data import Normalization
 from pointlora_cli.specs.method import AnyMethod
+from pointlora_cli.specs.needs import Task
 from pointlora_cli.specs.run import RunSpec
 
 WEIGHTS: Final = "adapter.safetensors"
@@ -64,6 +66,19 @@ class Resampling(_Record):
     normalize: Normalization
 
 
+class CategoryRecord(_Record):
+    """A category of clouds, and its part labels: `first` and those that follow."""
+
+    name: str = pydantic.Field(min_length=1)
+    first: int = pydantic.Field(ge=0)
+    parts: int = pydantic.Field(ge=1)
+
+    @property
+    def labels(self) -> range:
+        """Its part labels."""
+        return range(self.first, self.first + self.parts)
+
+
 class MergeRecord(_Record):
     """What a merged model was made of."""
 
@@ -80,8 +95,9 @@ class AdapterRecord(_Record):
     format: Literal["pointlora-adapter"] = "pointlora-adapter"
     schema_version: Literal[1] = 1
     pointlora_version: str = __version__
-    task: Literal["classification"]
-    classes: tuple[str, ...] = pydantic.Field(min_length=2, max_length=100_000)
+    task: Task
+    classes: tuple[str, ...] = pydantic.Field(min_length=2, max_length=100_000)  # or parts of all categories
+    categories: tuple[CategoryRecord, ...] = ()  # of clouds, in part segmentation
     resampling: Resampling
     base: BaseRecord
     weights: WeightsRecord
@@ -94,17 +110,40 @@ class AdapterRecord(_Record):
         """What the model was trained with; of a merged one, the spec has what is left of it."""
         return self.merged.method if self.merged else self.spec.method
 
+    @property
+    def outputs(self) -> Outputs:
+        """What the model gives."""
+        return Outputs(len(self.classes), len(self.categories))
+
     @pydantic.model_validator(mode="after")
     def _agrees_with_itself(self) -> Self:
         if len(set(self.classes)) != len(self.classes) or not all(self.classes):
             raise ValueError("classes must be names, each once")
+        if self.task != self.spec.task:
+            raise ValueError("task differs from spec.task")
+        if self.task == "part-segmentation":
+            self._require_whole_categories()
+        elif self.categories:
+            raise ValueError("categories belong to part segmentation")
         data = self.spec.data
         if (self.resampling.points, self.resampling.normalize) != (data.points, data.normalize):
             raise ValueError("resampling differs from spec.data")
         return self
 
+    def _require_whole_categories(self) -> None:
+        names = [category.name for category in self.categories]
+        if len(set(names)) != len(names):
+            raise ValueError("categories must be names, each once")
+        next_label = 0
+        for category in sorted(self.categories, key=lambda category: category.first):
+            if category.first != next_label:
+                raise ValueError("each part must belong to one category")
+            next_label += category.parts
+        if next_label != len(self.classes):
+            raise ValueError("each part must belong to one category")
 
-def changed_entries(model: Classifier, base: BaseWeights) -> dict[str, Tensor]:
+
+def changed_entries(model: AdaptedModel, base: BaseWeights) -> dict[str, Tensor]:
     """The entries of the state dict that base weights alone do not give."""
     frozen = {name for name, parameter in model.named_parameters() if not parameter.requires_grad}
     kept = frozen & base.names
@@ -113,12 +152,13 @@ def changed_entries(model: Classifier, base: BaseWeights) -> dict[str, Tensor]:
 
 def save_adapter(
     folder: Path,
-    model: Classifier,
+    model: AdaptedModel,
     base: BaseWeights,
     spec: RunSpec,
     classes: tuple[str, ...],
     result: Mapping[str, Any],
     merged: MergeRecord | None = None,
+    categories: tuple[CategoryRecord, ...] = (),
 ) -> AdapterRecord:
     """Write the adapter of `model` into `folder`, over an older one.
 
@@ -134,6 +174,7 @@ def save_adapter(
     record = AdapterRecord(
         task=spec.task,
         classes=classes,
+        categories=categories,
         resampling=Resampling(points=spec.data.points, normalize=spec.data.normalize),
         base=BaseRecord(
             source=base.source,
@@ -192,7 +233,7 @@ def read_adapter(folder: Path) -> tuple[AdapterRecord, dict[str, Tensor]]:
 
 
 def apply_adapter(
-    model: Classifier, base: BaseWeights, record: AdapterRecord, tensors: Mapping[str, Tensor], folder: Path
+    model: AdaptedModel, base: BaseWeights, record: AdapterRecord, tensors: Mapping[str, Tensor], folder: Path
 ) -> None:
     """Put an adapter onto its base: `model` then computes what the trained model computed, bit for bit.
 
@@ -212,7 +253,7 @@ def apply_adapter(
 
 
 def require_shapes(
-    model: Classifier, tensors: Mapping[str, Tensor], folder: Path, *, whole: bool = False
+    model: AdaptedModel, tensors: Mapping[str, Tensor], folder: Path, *, whole: bool = False
 ) -> None:
     """Raise unless an adapter's tensors fit a model, which may have no memory yet (device meta).
 

@@ -27,7 +27,8 @@ class Augmentation:
             points = points[:, order]
         if spec.scale is not None:
             low, high = spec.scale
-            points = points * self._uniform(points, 1, 3, low=low, high=high)
+            factors = 3 if spec.scale_axes == "each" else 1
+            points = points * self._uniform(points, 1, factors, low=low, high=high)
         if spec.translate > 0:
             points = points + self._uniform(points, 1, 3, low=-spec.translate, high=spec.translate)
         if spec.rotate != "none":

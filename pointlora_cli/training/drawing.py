@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from pointlora_cli.ops.gathering import gather
-from pointlora_cli.ops.sampling import NEAR_ORIGIN, farthest_point_sampling
+from pointlora_cli.ops.near_origin import without_near_origin
+from pointlora_cli.ops.sampling import farthest_point_sampling
 from pointlora_cli.specs.data import DataSpec
 
 
@@ -39,15 +40,3 @@ class PointDrawing:
             ranks = torch.randperm(points.shape[1], generator=self.generator, device=points.device)
             points = points[:, ranks[: self.count]]
         return points
-
-
-def without_near_origin(points: Tensor) -> Tensor:
-    """What drawing all points of clouds (B, N, 3) with the official sampler leaves, but for their order.
-
-    It never draws a point with squared norm <= 1e-3; when only those are left, the lowest index that is
-    not one of them repeats.
-    """
-    near = points.square().sum(dim=2) <= NEAR_ORIGIN  # (B, N)
-    lowest = (~near).to(torch.uint8).argmax(dim=1)
-    substitutes = points[torch.arange(points.shape[0], device=points.device), lowest]
-    return torch.where(near[:, :, None], substitutes[:, None], points)

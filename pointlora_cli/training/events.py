@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from pointlora_cli.datasets.progress import DataProgress
-from pointlora_cli.training.metrics import Metrics
+from pointlora_cli.training.metrics import AnyMetrics
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class StepDone:
     epoch: int  # from 0
     step: int  # steps done in this epoch
     loss: float  # mean of the epoch so far
-    accuracy: float  # share of the epoch's clouds classified rightly while training
+    accuracy: float  # share of the epoch's clouds, or points, that were labelled rightly while training
     clouds_per_second: float
 
 
@@ -43,8 +43,8 @@ class EpochDone:
     epoch: int  # from 0
     lr: float
     loss: float
-    accuracy: float  # on the training clouds, while training
-    evaluation: Metrics | None  # of the split that is evaluated; None where this epoch was not
+    accuracy: float  # share of the training clouds, or points, labelled rightly while training
+    evaluation: AnyMetrics | None  # of the split that is evaluated; None where this epoch was not
     kept: bool  # this epoch's weights are now the run's result
 
 

@@ -1,4 +1,4 @@
-"""Classification metrics from a confusion matrix."""
+"""Metrics of classification, from a confusion matrix; those of part segmentation have a file of their own."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+
+from pointlora_cli.training.part_metrics import PartMetrics
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,16 @@ class Metrics:
     def accuracy(self) -> float:
         """Overall accuracy: correct / all."""
         return float(np.trace(self.confusion)) / max(self.count, 1)
+
+    @property
+    def score(self) -> float:
+        """What the kept epoch is chosen by."""
+        return self.accuracy
+
+    @property
+    def score_name(self) -> str:
+        """What `score` is."""
+        return "accuracy"
 
     @property
     def class_counts(self) -> NDArray[np.int64]:
@@ -51,3 +63,10 @@ class Metrics:
     def mean_class_accuracy(self) -> float:
         """Mean of the per-class recalls over the classes that have clouds (balanced accuracy)."""
         return float(np.nanmean(self.class_accuracy)) if self.count else 0.0
+
+    def row(self) -> dict[str, float]:
+        """The figures of one epoch."""
+        return {"accuracy": self.accuracy, "mean_class_accuracy": self.mean_class_accuracy}
+
+
+AnyMetrics = Metrics | PartMetrics

@@ -13,8 +13,8 @@ from pointlora_cli.models.classifier import Classifier
 from pointlora_cli.specs.data import DataSpec
 from pointlora_cli.specs.training import AugmentationSpec
 from pointlora_cli.training.augmentation import Augmentation
+from pointlora_cli.training.classification import measure, predict_logits
 from pointlora_cli.training.drawing import PointDrawing
-from pointlora_cli.training.loop import measure, predict_logits
 from pointlora_cli.training.metrics import Metrics
 
 

@@ -12,7 +12,7 @@ from pointlora_cli.adaptation.lora import LowRank
 from pointlora_cli.adaptation.pointlora import PointLoRA
 from pointlora_cli.adaptation.token_selection import EPSILON, score_entropy, select_tokens
 from pointlora_cli.models.tokens import Patches, Scale, TokenLayout, TokenSequence
-from pointlora_cli.specs.method import PointLoRAMethod
+from pointlora_cli.specs.pointlora import PointLoRAMethod
 
 WIDTH = 16
 

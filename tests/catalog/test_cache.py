@@ -382,7 +382,8 @@ def test_references_lead_to_what_is_cached(tmp_path, source):
         import_file(Cache(settings.home), entries[name], entries[name].files[1], source, link=False, sha256=None,
                     check=lambda path, sha256: None, listen=lambda event: None)  # fmt: skip
     assert cached_file("mine", settings) is None
-    assert cached_file("mine/b", settings) == settings.home / "checkpoints" / "mine" / "b.pth"
+    path = settings.home / "checkpoints" / "mine" / "b.pth"
+    assert cached_file("mine/b", settings) == (path, hashlib.sha256(path.read_bytes()).hexdigest())
     assert cached_folder("set", settings) == settings.home / "datasets" / "set"
     for name in ("min", "mine/c"):
         with pytest.raises(UsageError):

@@ -82,7 +82,8 @@ def test_another_spec_and_a_damaged_record_are_run_again(finished, files, tmp_pa
         assert outcome.document["settings"][0]["trained_now"] == trained
     (first, second) = records(runs)
     assert first.parent != second.parent
-    for damaged in ("{", json.dumps(json.loads(second.read_text()) | {"accuracy": 7})):
+    whole = json.loads(second.read_text())
+    for damaged in ("{", "[]", json.dumps({**whole, "record": {**whole["record"], "score": 0.987}})):
         for path in (first, second):
             path.write_text(damaged)
         outcome = call(*arguments, *fewshot_options(files, "train.seed=1"))
@@ -116,8 +117,8 @@ def test_what_was_finished_stands_when_a_later_fold_is_stopped(files, tmp_path, 
     watchdog.cancel()
     assert (process.returncode, out) == (code, "")
     (record,) = records(tmp_path / "runs")
-    kept = json.loads(record.read_text())
-    assert (kept["fold"], kept["epochs"]) == (0, 15)
+    kept = json.loads(record.read_text())["record"]
+    assert (record.name, kept["epochs"]) == ("fold-0.json", 15)
     if number != signal.SIGKILL:
         assert "1 of 2 folds are finished and stand" in err
         assert "Go on with: pointlora fewshot --folds 2 --set" in err

@@ -13,6 +13,7 @@ COMMANDS = (
     "download",
     "finetune",
     "fewshot",
+    "compare",
     "evaluate",
     "predict",
     "inspect",

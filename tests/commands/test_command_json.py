@@ -39,7 +39,8 @@ def test_doctor():
 
 def test_inspect():
     outcome = call("inspect", "--preset", "quickstart", "--json")
-    assert keys(outcome.document) == {"name", "backbone", "method", "classes", "parameters", "layers"}
+    described = {"name", "task", "backbone", "method", "classes", "categories"}
+    assert keys(outcome.document) == described | {"parameters", "layers"}
     layers, counts = outcome.document["layers"], outcome.document["parameters"]
     assert sum(layer["parameters"] for layer in layers) == counts["total"]
     assert sum(layer["parameters"] for layer in layers if layer["trained"]) == counts["trained"]
@@ -52,6 +53,7 @@ def test_finetune(tmp_path):
         "run",
         "adapter",
         "adapter_bytes",
+        "task",
         "method",
         "selection",
         "kept_epoch",
@@ -76,7 +78,16 @@ def test_dry_run(elsewhere):
 
 def test_evaluate(trained_run):
     document = call("evaluate", trained_run, "--json").document
-    assert keys(document) >= {"adapter", "data", "method", "selection", "kept_epoch", "accuracy", "confusion"}
+    assert keys(document) >= {
+        "task",
+        "adapter",
+        "data",
+        "method",
+        "selection",
+        "kept_epoch",
+        "accuracy",
+        "confusion",
+    }
     assert [row["name"] for row in document["classes"]][:2] == ["airplane", "bed"]
 
 

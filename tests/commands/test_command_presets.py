@@ -22,6 +22,8 @@ def test_the_published_protocols_ship():
         "modelnet40",
         "modelnet40-8k",
         "modelnet40-fewshot",
+        "shapenetpart",
+        "segmentation-folder",
     } == set(PRESETS)
 
 

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from command_line import environment
 
-from pointlora_cli.datasets.compact import load_or_build, load_or_build_anyway
+from pointlora_cli.datasets.compact import load_or_build
 
 ARRAYS = {
     "points": np.random.default_rng(0).standard_normal((40, 64, 3)).astype(np.float32),
@@ -38,7 +38,8 @@ class Builder:
 
 
 def load(root, builder, **key):
-    arrays = load_or_build(root, "toy", {**KEY, **key}, builder)
+    arrays, notices = load_or_build(root, "toy", {**KEY, **key}, builder)
+    assert notices == ()
     assert arrays.keys() == ARRAYS.keys()
     for name, array in ARRAYS.items():
         np.testing.assert_array_equal(arrays[name], array)
@@ -123,13 +124,11 @@ def test_where_nothing_can_be_written_the_arrays_are_made_each_time(tmp_path):
     blocked = tmp_path / "file"
     blocked.touch()
     for calls in (1, 2):
-        arrays, (notice,) = load_or_build_anyway(blocked / "converted", "toy", KEY, builder)
+        arrays, (notice,) = load_or_build(blocked / "converted", "toy", KEY, builder)
         assert arrays.keys() == ARRAYS.keys()
         assert builder.calls == calls
         assert str(blocked) in notice
-    with pytest.raises(OSError, match="file"):
-        load_or_build(blocked / "converted", "toy", KEY, builder)
-    arrays, notices = load_or_build_anyway(tmp_path / "good", "toy", KEY, builder)
+    arrays, notices = load_or_build(tmp_path / "good", "toy", KEY, builder)
     assert notices == ()
 
 
@@ -137,16 +136,18 @@ def test_a_full_disk_leaves_no_debris(tmp_path):
     large = {"points": np.zeros(3_000_000)}
     code = """
 import resource, signal, sys, pathlib, numpy as np
-from pointlora_cli.datasets.compact import load_or_build_anyway
+from pointlora_cli.datasets.compact import load_or_build
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (2**20, 2**20))
 build = lambda: {"points": np.zeros(3_000_000)}
-arrays, notices = load_or_build_anyway(pathlib.Path(sys.argv[1]), "toy", {"a": 1}, build)
+arrays, notices = load_or_build(pathlib.Path(sys.argv[1]), "toy", {"a": 1}, build)
 assert len(arrays["points"]) == 3_000_000 and len(notices) == 1, notices
 """
     subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True, env=environment(), timeout=60)
     assert list(tmp_path.iterdir()) == []
-    assert len(load_or_build(tmp_path, "toy", {"a": 1}, lambda: large)["points"]) == 3_000_000
+    arrays, notices = load_or_build(tmp_path, "toy", {"a": 1}, lambda: large)
+    assert len(arrays["points"]) == 3_000_000
+    assert notices == ()
 
 
 WRITER = """
@@ -180,7 +181,7 @@ def test_killed_at_random_moments_leaves_all_or_nothing(tmp_path):
         for kept in root.glob("toy-*"):
             hashes = json.loads((kept / "arrays.json").read_text())["sha256"]
             assert sorted(hashes) == list("abcdef")
-        arrays = load_or_build(root, "toy", {"a": 1}, lambda: {"a": np.zeros(1)})
+        arrays, _ = load_or_build(root, "toy", {"a": 1}, lambda: {"a": np.zeros(1)})
         assert sorted(arrays) in (["a"], list("abcdef"))
     assert killed
 
@@ -206,4 +207,5 @@ def test_several_processes_at_once_agree(tmp_path):
         assert process.returncode == 0
         assert out.endswith("done\n")
     assert len(list(tmp_path.iterdir())) == 1
-    assert sorted(load_or_build(tmp_path, "toy", {"a": 1}, dict)) == list("abcdef")
+    arrays, _ = load_or_build(tmp_path, "toy", {"a": 1}, dict)
+    assert sorted(arrays) == list("abcdef")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pointlora_cli.clouds.cloud import from_coordinates
-from pointlora_cli.datasets.resampling import canonical_points, resample
+from pointlora_cli.datasets.resampling import canonical_points, resample, resample_in_frame
 
 
 def cloud_of(points):
@@ -29,6 +29,15 @@ def test_shape_type_and_frame(count, normalize):
         assert norms.max() <= 1 + 1e-6
         if count <= 64 * 16:  # beyond, the farthest point may not be among the candidates
             assert norms.max() == pytest.approx(1, abs=1e-6)
+
+
+@pytest.mark.parametrize("offset", [0.0, 1e7])
+@pytest.mark.parametrize("normalize", ["none", "center", "unit-sphere"])
+def test_frame_places_every_point_where_the_resampled_cloud_has_it(normalize, offset):
+    cloud = cloud_of(random_points(500) + offset)
+    points, frame = resample_in_frame(cloud, 64, normalize)
+    placed = {tuple(point) for point in frame.place(cloud.points)}
+    assert {tuple(point) for point in points} <= placed
 
 
 @pytest.mark.parametrize("count", [2, 30, 64, 1000])

@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from pointlora_cli.models.build import build_classifier
+from pointlora_cli.models.build import Outputs, build_classifier, build_model
 from pointlora_cli.models.official import load_official_backbone, load_official_model, official_names
 from pointlora_cli.models.patch_encoder import PatchEncoder
 from pointlora_cli.models.tokens import Scale
@@ -67,6 +67,16 @@ METHODS = {
     },
 }
 """(official repository, official model) -> our method."""
+
+SEGMENTATION = {
+    "trans_dim": 384,
+    "depth": 12,
+    "num_heads": 6,
+    "drop_path_rate": 0.1,
+    "num_group": 128,
+    "group_size": 32,
+}
+"""What the released segmentation networks, which have no configuration, have built in."""
 
 BACKBONES = {"ACT": "act", "Point-BERT": "point-bert", "ReCon": "recon", "Point-M2AE": "point-m2ae"}
 """Official repository -> our backbone, where it is not Point-MAE."""
@@ -126,6 +136,10 @@ class Case:
         return "step_log" in self.arrays
 
     @property
+    def is_segmentation(self):
+        return "cls_label" in self.arrays
+
+    @property
     def points(self):
         return torch.from_numpy(self.arrays["points"])
 
@@ -135,6 +149,8 @@ class Case:
 
     def method(self):
         """The options of our method, or None where this version has no such model."""
+        if self.is_segmentation:
+            return {"name": "full"}
         config = self.about["config"]
         name, repository = config.get("model", {}).get("NAME"), self.about["official_repo"].partition(" ")[0]
         make = METHODS.get((repository.rpartition("/")[2], name))
@@ -147,9 +163,11 @@ class Case:
             pytest.skip(f"{self}: this version has no model of {self.about['official_repo']}")
         name = BACKBONES.get(self.about["official_repo"].rpartition("/")[2], "point-mae")
         sections = point_m2ae if name == "point-m2ae" else plain_backbone
-        values = sections(self.about["config"]["model"], name)
+        values = sections(SEGMENTATION if self.is_segmentation else self.about["config"]["model"], name)
         values["backbone"]["init"] = "random"
-        data = {"source": "shapes", "points": self.about["num_points"]}
+        values["task"] = "part-segmentation" if self.is_segmentation else "classification"
+        source = "shapenetpart" if self.is_segmentation else "shapes"
+        data = {"source": source, "points": self.about["num_points"]}
         return RunSpec.model_validate({**values, "data": data, "method": method})
 
     def scale(self):
@@ -159,15 +177,28 @@ class Case:
             return Scale(spec.backbone.groups[0], spec.backbone.neighbors[0])
         return Scale(spec.tokenizer.centers, spec.tokenizer.neighbors)
 
+    def predict(self, model):
+        """What a pass gives."""
+        if self.is_segmentation:
+            return model(self.points, torch.from_numpy(self.arrays["cls_label"]).long())
+        return model(self.points)
+
     def cross_entropy(self, logits):
         """The official loss: some smooth labels by eps / (n - 1) on each wrong class."""
+        if self.is_segmentation:
+            return F.cross_entropy(logits.flatten(0, 1), self.labels.flatten())
         smooth, classes = self.about["config"].get("model", {}).get("smooth", 0.0), logits.shape[-1]
         return F.cross_entropy(logits, self.labels, label_smoothing=smooth * classes / (classes - 1))
 
+    def untouched_model(self):
+        """Our model of the case, its weights not yet set."""
+        spec, config = self.spec(), self.about["config"]
+        classes = {**config, **config.get("model", {})}["cls_dim"]
+        return build_model(spec, Outputs(classes, config.get("num_shape_classes", 0)))
+
     def model(self):
         """Our model with the case's weights, taken under their official names."""
-        config = self.about["config"]
-        model = build_classifier(self.spec(), {**config, **config["model"]}["cls_dim"])
+        model = self.untouched_model()
         salt = self.about["salt"]
         weights = {key: recipe(key, shape, salt) for key, shape in self.about["state_dict"].items()}
         if "bank" in self.arrays:
@@ -266,5 +297,7 @@ MODEL_CASES = [
     if path.with_suffix(".npz").is_file() and "state_dict" in json.loads(path.read_text())
 ]
 EVAL_CASES = [case for case in MODEL_CASES if not case.is_training]
+SEGMENTATION_CASES = [case for case in EVAL_CASES if case.is_segmentation]
+CLASSIFICATION_CASES = [case for case in EVAL_CASES if not case.is_segmentation]
 TRAIN_CASES = [case for case in MODEL_CASES if case.is_training]
 ARRAY_FILES = [path for path in sorted(FOLDER.glob("*.npz")) if not path.with_suffix(".json").is_file()]

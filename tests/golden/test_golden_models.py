@@ -3,7 +3,15 @@
 import numpy as np
 import pytest
 import torch
-from golden_cases import EVAL_CASES, MODEL_CASES, assert_gradient_norms, gradient_norms, patch_encoder
+from golden_cases import (
+    CLASSIFICATION_CASES,
+    EVAL_CASES,
+    MODEL_CASES,
+    SEGMENTATION_CASES,
+    assert_gradient_norms,
+    gradient_norms,
+    patch_encoder,
+)
 
 from pointlora_cli.models.counting import count_parameters
 from pointlora_cli.models.grouping import group
@@ -15,7 +23,8 @@ def test_there_are_cases():
 
 @pytest.mark.parametrize("case", MODEL_CASES, ids=str)
 def test_parameter_counts(case):
-    counts, theirs = count_parameters(case.model()), case.about["counts"]
+    with torch.device("meta"):
+        counts, theirs = count_parameters(case.untouched_model()), case.about["counts"]
     assert (counts.total, counts.trained, counts.head) == (
         theirs["total"],
         theirs["trainable"],
@@ -28,6 +37,8 @@ def test_parameter_counts(case):
 def test_groups(case):
     (found,) = group(case.points, [case.scale()])
     np.testing.assert_array_equal(found.center_indices.numpy(), case.arrays["fps_idx"])
+    if "knn_idx_cloud0" not in case.arrays:
+        return
     ours = np.sort(found.neighbor_indices[0].numpy(), axis=-1)  # the order inside a patch is free
     np.testing.assert_array_equal(ours, np.sort(case.arrays["knn_idx_cloud0"], axis=-1))
 
@@ -45,33 +56,56 @@ def block_outputs(model):
     return found
 
 
-@pytest.mark.parametrize("case", EVAL_CASES, ids=str)
-def test_forward_pass(case):
+def watched_pass(case):
+    """What a pass without gradients gives, its blocks and patch encoder compared with the case's."""
     model, arrays = case.model().eval(), case.arrays
     tokens, blocks = [], block_outputs(model)
     patch_encoder(model).register_forward_hook(lambda module, inputs, output: tokens.append(output[0][0]))
+    propagated = []
+    if case.is_segmentation:
+        model.head.propagation2.register_forward_hook(
+            lambda module, inputs, output: propagated.append(output[0])
+        )
     with torch.no_grad():
-        prediction = model(case.points)
-    case.close(prediction.logits, "logits")
-    case.close(prediction.feature, "final_feature", scale_tolerance=1e-3)
+        prediction = case.predict(model)
     case.close(torch.stack([block.mean() for block in blocks]), "block_mean", scale_tolerance=1e-3)
     case.close(torch.stack([block.std(correction=0) for block in blocks]), "block_std", scale_tolerance=1e-3)
     if arrays["block_row0"].size:  # of blocks of one width
         case.close(torch.stack([block[0] for block in blocks]), "block_row0", scale_tolerance=1e-3)
     assert [len(block) for block in blocks] == arrays.get("block_rows", [len(b) for b in blocks]).tolist()
-    encoded = [name for name in ("encoder_tokens_cloud0", "encoder_tokens_cloud0_0") if name in arrays]
-    case.close(tokens[0], encoded[0], scale_tolerance=1e-3)
+    (encoded,) = {
+        "encoder_tokens_cloud0",
+        "encoder_tokens_cloud0_0",
+        "encoder_tokens_cloud0_first32groups",
+    } & set(arrays)
+    case.close(tokens[0][: len(arrays[encoded])], encoded, scale_tolerance=1e-3)
+    return prediction, *propagated
+
+
+@pytest.mark.parametrize("case", CLASSIFICATION_CASES, ids=str)
+def test_forward_pass(case):
+    (prediction,) = watched_pass(case)
+    case.close(prediction.logits, "logits")
+    case.close(prediction.feature, "final_feature", scale_tolerance=1e-3)
+
+
+@pytest.mark.parametrize("case", SEGMENTATION_CASES, ids=str)
+def test_segmentation(case):
+    prediction, propagated = watched_pass(case)
+    case.close(propagated[:64].T, "propagated_cloud0_first64pts", scale_tolerance=1e-3)
+    case.close(prediction.logits.log_softmax(dim=-1)[:, ::4], "logits_every4th_point")
+    np.testing.assert_array_equal(prediction.logits.argmax(dim=-1).numpy(), case.arrays["pred_argmax"])
 
 
 @pytest.mark.parametrize("case", EVAL_CASES, ids=str)
 def test_loss_and_gradients(case):
     model = case.model().eval()
-    prediction = model(case.points)
+    prediction = case.predict(model)
     cross_entropy = case.cross_entropy(prediction.logits)
     regularization = model.adaptation.regularization(prediction.sequence)
     loss = cross_entropy if regularization is None else cross_entropy + regularization
     theirs = case.about["loss"]
-    assert cross_entropy.item() == pytest.approx(theirs["ce"], rel=1e-5)
+    assert cross_entropy.item() == pytest.approx(theirs.get("ce", theirs.get("nll")), rel=1e-5)
     assert loss.item() == pytest.approx(theirs["loss"], rel=1e-5)
     loss.backward()
     assert_gradient_norms(case, gradient_norms(model))

@@ -8,7 +8,7 @@ from torch.nn.utils import clip_grad_norm_
 
 from pointlora_cli.models.official import official_names
 from pointlora_cli.models.transformer import DropPath
-from pointlora_cli.training.loop import training_step
+from pointlora_cli.training.classification import training_step
 from pointlora_cli.training.optimizer import build_optimizer, decay_groups
 
 CASES = pytest.mark.parametrize("case", TRAIN_CASES, ids=str)

@@ -7,7 +7,8 @@ import pytest
 
 from pointlora_cli.console.fewshot_tables import mean_and_deviation
 from pointlora_cli.errors import UsageError
-from pointlora_cli.services.fewshot import records_folder, setting_name, spread
+from pointlora_cli.services.fewshot import records_folder, setting_name
+from pointlora_cli.services.spread import spread
 from pointlora_cli.specs.loading import load_run_spec
 
 

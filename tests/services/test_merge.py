@@ -12,7 +12,7 @@ from pointlora_cli.models.base_weights import load_base
 from pointlora_cli.services.merge import merge
 from pointlora_cli.services.trained_model import load_trained_model
 from pointlora_cli.training.adapter_file import RECORD, WEIGHTS, read_adapter, save_adapter
-from pointlora_cli.training.loop import predict_logits
+from pointlora_cli.training.classification import predict_logits
 
 CLASSES = ("a", "b", "c", "d", "e")
 FOLDED = ("lora", "pointlora", "pointlora-paper")

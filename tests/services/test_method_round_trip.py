@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import shutil
 import subprocess
 import sys
 
+import model_specs
 import pytest
 import torch
 from command_line import SCALES, TINY_BACKBONE, TINY_DATA, TINY_TRAINING, environment
@@ -18,33 +20,10 @@ from pointlora_cli.models.build import build_initialized_classifier
 from pointlora_cli.services.finetune import finetune
 from pointlora_cli.services.trained_model import load_trained_model
 from pointlora_cli.specs.loading import load_run_spec
-from pointlora_cli.training.loop import predict_logits
+from pointlora_cli.training.classification import predict_logits
 
-METHODS = {
-    "full": ("method.name=full",),
-    "linear": ("method.name=linear",),
-    "mlp3": ("method.name=mlp3",),
-    "lora": ("method.name=lora", "method.sites=[qkv, proj, fc1, fc2]", "method.rank=2"),
-    "bitfit": ("method.name=bitfit",),
-    "vpt": ("method.name=vpt", "method.tokens=3"),
-    "vpt-shallow": ("method.name=vpt", "method.tokens=2", "method.variant=shallow"),
-    "adapter": ("method.name=adapter", "method.width=4"),
-    "adapter-sequential": ("method.name=adapter", "method.width=4", "method.placement=sequential"),
-    "idpt": ("method.name=idpt", "method.neighbors=4"),
-    "dapt": ("method.name=dapt", "method.rank=4"),
-    "ppt": ("method.name=ppt", "method.width=4"),
-    "pointgst": ("method.name=pointgst", "method.rank=4", "method.local=4"),
-    "point-peft": (
-        "method.name=point-peft",
-        "method.tokens=5",
-        "method.local_neighbors=4",
-        "method.prior.centers=6",
-        "method.prior.neighbors=8",
-    ),
-    "pointlora": (SCALES,),
-    "paper": (SCALES, "method.variant=paper"),
-    "gates": (SCALES, "method.gate_scores=true", "method.train_gate=true"),
-}
+METHODS = {name: (f"method={json.dumps(options)}",) for name, options in model_specs.METHODS.items()}
+METHODS["gates"] = (SCALES, "method.gate_scores=true", "method.train_gate=true")
 PRINT_HASHES = """
 import sys
 from pathlib import Path

@@ -13,7 +13,8 @@ import pytest
 from pointlora_cli.errors import ExitCode, UsageError
 from pointlora_cli.specs.data import FolderData
 from pointlora_cli.specs.loading import load_run_spec, run_spec_schema
-from pointlora_cli.specs.method import FullMethod, LoRAMethod, PointLoRAMethod, VPTMethod
+from pointlora_cli.specs.method import FullMethod, LoRAMethod, VPTMethod
+from pointlora_cli.specs.pointlora import PointLoRAMethod
 from pointlora_cli.specs.problems import SpecError
 from pointlora_cli.specs.run import RunSpec
 

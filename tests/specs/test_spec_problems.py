@@ -8,6 +8,7 @@ import pytest
 from pydantic import BaseModel, ValidationError
 
 from pointlora_cli.errors import ExitCode, UsageError
+from pointlora_cli.specs import compatibility
 from pointlora_cli.specs.loading import load_run_spec
 from pointlora_cli.specs.problems import Problem, SpecError, explain
 from pointlora_cli.specs.run import RunSpec
@@ -27,7 +28,7 @@ def only(tree) -> Problem:
     return problems[0]
 
 
-METHODS = "full, linear, mlp3, bitfit, lora, adapter, vpt, idpt, dapt, ppt, pointgst, point-peft, pointlora"
+METHODS = ", ".join(compatibility.METHODS)
 
 KINDS = [
     # a tree, the key, the message, the suggestion
@@ -91,8 +92,8 @@ KINDS = [
     (
         {"task": "segmentation"},
         "task",
-        "must be classification, got 'segmentation'",
-        None,
+        "must be one of classification, part-segmentation, got 'segmentation'",
+        "did you mean 'part-segmentation'?",
     ),
     (
         {"train": {"device": "gpu"}},
@@ -110,7 +111,8 @@ KINDS = [
     (
         {"data": {"points": 8}},
         "data.source",
-        "is missing: it must be one of shapes, folder, scanobjectnn, modelnet40, modelnet40-fewshot",
+        "is missing: it must be one of shapes, folder, scanobjectnn, modelnet40, modelnet40-fewshot, "
+        "shapenetpart, segmentation-folder",
         None,
     ),
     (

@@ -18,10 +18,8 @@ from pointlora_cli.specs.method import (
     LinearMethod,
     LoRAMethod,
     MLP3Method,
-    PointLoRAMethod,
-    SelectionRegularizer,
-    SelectionScale,
 )
+from pointlora_cli.specs.pointlora import PointLoRAMethod, SelectionRegularizer, SelectionScale
 from pointlora_cli.specs.run import RunSpec
 from pointlora_cli.specs.training import AugmentationSpec, OptimizerSpec, OutputSpec, ScheduleSpec, TrainSpec
 

@@ -7,8 +7,11 @@ from model_specs import METHODS, tiny_model, tiny_spec
 
 from pointlora_cli.datasets.base import LabelledClouds
 from pointlora_cli.errors import DivergedError
+from pointlora_cli.specs.training import OptimizerSpec
+from pointlora_cli.training.classification import ClassificationTask, evaluate
 from pointlora_cli.training.events import EpochDone, StepDone, TrainingStarted
-from pointlora_cli.training.loop import evaluate, train
+from pointlora_cli.training.loop import train, update
+from pointlora_cli.training.task import Splits
 
 CPU = {"device": torch.device("cpu"), "dtype": torch.float32}
 
@@ -23,16 +26,10 @@ def boxes(count, seed=0):
 
 
 def run(model, spec, listen=lambda event: None, keep=lambda epoch: None, clouds=None, dtype=torch.float32):
-    return train(
-        model,
-        spec,
-        clouds or boxes(16),
-        boxes(10, seed=1),
-        device=torch.device("cpu"),
-        dtype=dtype,
-        listen=listen,
-        keep=keep,
-    )
+    test = boxes(10, seed=1)
+    splits = Splits(clouds or boxes(16), test, test)
+    task = ClassificationTask(model, spec, splits, device=torch.device("cpu"), dtype=dtype)
+    return train(task, spec, listen=listen, keep=keep)
 
 
 def short(method="pointlora", **train_options):
@@ -180,3 +177,22 @@ def test_bfloat16_trains_where_it_is_asked_for():
     )
     assert losses[-1] < losses[0]
     assert all(parameter.dtype == torch.float32 for parameter in model.parameters())
+
+
+class TestUpdate:
+    """One step of plain gradient descent at rate 1 moves a weight by its gradient."""
+
+    def moved(self, gradient, **options):
+        weight = torch.nn.Parameter(torch.zeros(2))
+        weight.grad = torch.tensor(gradient)
+        update(torch.optim.SGD([weight], lr=1.0), OptimizerSpec(**options))
+        return (-weight.detach()).tolist()
+
+    def test_steps_once_with_clipped_gradients(self):
+        assert self.moved([30.0, 40.0], clip_norm=5) == pytest.approx([3.0, 4.0], rel=1e-5)
+        assert self.moved([3.0, 4.0], clip_norm=10) == pytest.approx([3.0, 4.0], rel=1e-5)
+        assert self.moved([30.0, 40.0], clip_norm=None) == [30.0, 40.0]
+
+    def test_a_double_step_is_one_unclipped_and_one_clipped(self):
+        moved = self.moved([30.0, 40.0], clip_norm=5, double_step=True)
+        assert moved == pytest.approx([33.0, 44.0], rel=1e-5)

@@ -46,6 +46,12 @@ class TestAugmentation:
         assert factors[:, 0].std(dim=0).min() > 0.1
         assert not torch.allclose(factors[:, 0, 0], factors[:, 0, 1])
 
+    def test_scale_may_be_one_factor_for_each_cloud(self):
+        factors = augment(self.points, scale=(0.5, 2.0), scale_axes="all") / self.points
+        torch.testing.assert_close(factors, factors[:, :1, :1].expand_as(factors))
+        assert 0.5 <= factors.min() < 0.6
+        assert 1.9 < factors.max() <= 2.0
+
     def test_translation_is_one_shift_per_axis_and_cloud(self):
         shifts = augment(self.points, translate=0.2) - self.points
         torch.testing.assert_close(shifts, shifts[:, :1].expand_as(shifts), atol=1e-6, rtol=0)

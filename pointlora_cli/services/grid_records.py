@@ -1,0 +1,139 @@
+"""What is kept of a finished cell of a grid: one small file, trusted only if it is whole and of the same spec."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pydantic
+
+from pointlora_cli import __version__
+from pointlora_cli.errors import UsageError
+from pointlora_cli.files import write_text
+from pointlora_cli.services.finetune import FinetuneResult, finetune
+from pointlora_cli.specs.base import Spec
+from pointlora_cli.specs.run import RunSpec
+from pointlora_cli.training.events import EpochDone, Event, Listener
+
+_DIGITS = 12  # of the digest in a folder's name
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One run of a grid."""
+
+    name: str  # as a person calls it: "5w10s fold 3"
+    spec: RunSpec
+    record: Path  # where it is recorded
+
+
+class CellRecord(Spec):
+    """What is kept of a finished cell."""
+
+    run: str  # name of the run directory, in the folder of runs
+    score: float = pydantic.Field(ge=0, le=1)  # of the kept weights, on the test clouds
+    score_name: str
+    best: float | None = pydantic.Field(
+        ge=0, le=1
+    )  # of all evaluated epochs; None: they saw validation clouds
+    last: float | None = pydantic.Field(ge=0, le=1)  # after the last epoch; None: likewise
+    clouds: int = pydantic.Field(ge=1)  # test clouds
+    kept_epoch: int = pydantic.Field(ge=1)
+    epochs: int = pydantic.Field(ge=1)
+    seconds: float = pydantic.Field(ge=0)
+    trained: int = pydantic.Field(ge=0)  # parameters
+    total: int = pydantic.Field(ge=1)  # parameters
+    device: str
+    peak_memory: int | None = pydantic.Field(ge=0)  # bytes; None: the system does not tell
+    together: int = pydantic.Field(ge=1)  # cells that were at work at the same time, at most
+
+
+def spec_digest(values: Any) -> str:
+    """A short name for what decides the outcome of a grid: `values`, as JSON, under this version."""
+    return _digest(values)[:_DIGITS]
+
+
+def run_cell(cell: Cell, together: int, listen: Listener) -> CellRecord:
+    """Run a cell and record it.
+
+    Args:
+        cell: what to run.
+        together: how many cells are at work at the same time.
+        listen: told how the run goes on.
+
+    Raises:
+        UsageError: the record cannot be written.
+        PointLoRAError: as `finetune`.
+    """
+    scores = _Scores(cell.spec, listen)
+    result = finetune(cell.spec, scores)
+    record = _record_of(result, scores.found, together)
+    try:
+        cell.record.parent.mkdir(parents=True, exist_ok=True)
+        write_text(cell.record, json.dumps(_sealed(cell, record), indent=2) + "\n")
+    except OSError as error:
+        raise UsageError(
+            f"{error.filename or cell.record}: a finished run cannot be recorded: "
+            f"{(error.strerror or str(error)).lower()}; it stands in {result.run}",
+            remedy="Make room, or choose another folder with --output DIR.",
+        ) from error
+    return record
+
+
+def read_record(cell: Cell) -> CellRecord | None:
+    """The record of a cell; None where there is none, or not a whole one of this spec and this version."""
+    try:
+        values = json.loads(cell.record.read_bytes())
+        record = CellRecord.model_validate(values.pop("record"))
+    except (OSError, ValueError, AttributeError, KeyError, TypeError, RecursionError):
+        return None
+    return record if values == {"seal": _seal(cell, record)} else None
+
+
+class _Scores:
+    """Passes a run's events on, and keeps what its epochs reached on the test clouds."""
+
+    def __init__(self, spec: RunSpec, listen: Listener) -> None:
+        self.found: list[float] = []
+        self._sees_test = spec.train.selection != "best-val"
+        self._listen = listen
+
+    def __call__(self, event: Event) -> None:
+        if isinstance(event, EpochDone) and event.evaluation is not None and self._sees_test:
+            self.found.append(event.evaluation.score)
+        self._listen(event)
+
+
+def _record_of(result: FinetuneResult, scores: list[float], together: int) -> CellRecord:
+    return CellRecord(
+        run=result.run.name,
+        score=result.test.score,
+        score_name=result.test.score_name,
+        best=max(scores, default=None),
+        last=scores[-1] if scores else None,
+        clouds=result.test.count,
+        kept_epoch=result.kept_epoch,
+        epochs=result.spec.train.epochs,
+        seconds=result.seconds,
+        trained=result.parameters.trained,
+        total=result.parameters.total,
+        device=result.device,
+        peak_memory=result.peak_memory,
+        together=together,
+    )
+
+
+def _sealed(cell: Cell, record: CellRecord) -> dict[str, object]:
+    return {"record": record.model_dump(mode="json"), "seal": _seal(cell, record)}
+
+
+def _seal(cell: Cell, record: CellRecord) -> str:
+    """Changes with any number of the record, with the spec but for its folder of runs, and with the version."""
+    return _digest([cell.spec.model_dump(mode="json", exclude={"output"}), record.model_dump(mode="json")])
+
+
+def _digest(values: Any) -> str:
+    return hashlib.sha256(json.dumps([__version__, values], sort_keys=True).encode()).hexdigest()

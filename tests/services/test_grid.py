@@ -1,0 +1,171 @@
+"""A grid of runs: records that are trusted only whole, failures that stop nothing else, and several at once."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import signal
+
+import pytest
+from model_specs import tiny_spec
+
+from pointlora_cli.errors import DataError, DivergedError, ExitCode
+from pointlora_cli.services.grid import GridError, run_grid
+from pointlora_cli.services.grid_records import Cell, read_record
+from pointlora_cli.services.grid_workers import how_many_fit
+from pointlora_cli.training.events import EpochDone
+
+GIB = 2**30
+
+
+def spec_in(folder, method="lora", **training):
+    changes = {
+        "data": {"clouds_per_class": 4, "test_clouds_per_class": 2, "occlusion": 0},
+        "train": {"epochs": 2, "batch_size": 16, "device": "cpu", **training},
+        "output": {"dir": str(folder)},
+    }
+    return tiny_spec(method, **changes)
+
+
+def cell_in(folder, name="good", spec=None):
+    return Cell(name, spec or spec_in(folder), folder / "records" / f"{name}.json")
+
+
+def diverging(folder):
+    spec = spec_in(folder)
+    return cell_in(
+        folder, "wild", spec.model_copy(update={"optimizer": spec.optimizer.model_copy(update={"lr": 1e30})})
+    )
+
+
+class Watch:
+    """Keeps what it is told; `seen` may act on an event."""
+
+    def __init__(self, seen=lambda cell, event: None):
+        self.messages, self.begun, self.done, self.lost = [], [], {}, {}
+        self._seen = seen
+
+    def told(self, message):
+        self.messages.append(message)
+
+    def started(self, cell, number, of):
+        self.begun.append((cell, number, of))
+
+    def heard(self, cell, event):
+        self._seen(cell, event)
+
+    def finished(self, cell, score, score_name, seconds):
+        self.done[cell] = score
+
+    def failed(self, cell, message):
+        self.lost[cell] = message
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory):
+    """Two cells run in this process, one of which diverges: folder, cells, watch, error."""
+    folder = tmp_path_factory.mktemp("alone")
+    cells, watch = [diverging(folder), cell_in(folder)], Watch()
+    with pytest.raises(GridError) as raised:
+        run_grid(cells, 1, watch)
+    return folder, cells, watch, raised.value
+
+
+def test_a_failing_cell_is_named_with_its_exit_code_and_the_others_are_run(alone):
+    _, (wild, good), watch, error = alone
+    assert error.exit_code == ExitCode.DIVERGED == DivergedError.exit_code
+    assert error.message.startswith("wild failed: ")
+    assert "1 of 2 runs are finished and stand" in error.message
+    assert watch.begun == [("wild", 1, 2), ("good", 2, 2)]
+    assert read_record(wild) is None
+    assert watch.done == {"good": read_record(good).score}
+
+
+def test_a_record_tells_what_the_run_s_own_files_say(alone):
+    folder, (_, good), _, _ = alone
+    record = read_record(good)
+    rows = [json.loads(line) for line in (folder / record.run / "metrics.jsonl").read_text().splitlines()]
+    assert record.score == record.last == rows[-1]["accuracy"]
+    assert record.best == max(row["accuracy"] for row in rows)
+    assert (record.kept_epoch, record.epochs, record.clouds) == (2, 2, 20)
+    assert 100 * 2**20 < record.peak_memory < 64 * GIB
+    assert 0 < record.trained < record.total
+
+
+def test_only_a_whole_record_of_the_same_spec_is_trusted(alone, tmp_path):
+    folder, (_, good), _, _ = alone
+    text = good.record.read_text()
+    whole = json.loads(text)
+    forged = {**whole, "record": {**whole["record"], "seconds": whole["record"]["seconds"] + 1}}
+    for damaged in (
+        "",
+        "null",
+        "[]",
+        text[:-20],
+        json.dumps(forged),
+        json.dumps({**whole, "more": 1}),
+        "[" * 10**5,
+    ):
+        copy = tmp_path / "copy.json"
+        copy.write_text(damaged)
+        assert read_record(Cell("good", good.spec, copy)) is None
+    assert read_record(Cell("good", spec_in(folder, seed=1), good.record)) is None
+    assert read_record(Cell("good", spec_in(tmp_path), good.record)) is not None  # another folder of runs
+
+
+def test_what_is_finished_is_not_repeated_and_what_is_damaged_is(alone, tmp_path):
+    folder, (_, good), _, _ = alone
+    damaged = cell_in(folder, "damaged")
+    damaged.record.write_text("{")
+    watch = Watch()
+    result = run_grid([good, damaged], 1, watch)
+    assert result.trained == {1}
+    assert watch.begun == [("damaged", 2, 2)]
+    assert any("good is finished already" in message for message in watch.messages)
+    assert any(f"{damaged.record} is damaged" in message for message in watch.messages)
+    assert result.records[0].score == result.records[1].score
+
+
+def test_nothing_starts_where_one_cell_cannot(tmp_path):
+    spec = spec_in(tmp_path)
+    backbone = spec.backbone.model_copy(update={"init": "checkpoint", "weights": "nowhere.pth"})
+    watch = Watch()
+    with pytest.raises(DataError, match="nowhere"):
+        run_grid(
+            [cell_in(tmp_path), cell_in(tmp_path, "bare", spec.model_copy(update={"backbone": backbone}))],
+            1,
+            watch,
+        )
+    assert (watch.begun, list(tmp_path.iterdir())) == ([], [])
+
+
+def test_several_at_once_give_the_same_and_a_killed_one_is_named(alone, tmp_path):
+    _, (_, good), _, _ = alone
+    victim = cell_in(tmp_path, "victim", spec_in(tmp_path, epochs=100_000))
+
+    def kill(cell, event):
+        if cell == "victim" and isinstance(event, EpochDone) and watch.done and watch.lost:
+            (process,) = multiprocessing.active_children()  # the others have ended
+            os.kill(process.pid, signal.SIGKILL)
+
+    watch = Watch(kill)
+    cells = [diverging(tmp_path), cell_in(tmp_path), victim]
+    with pytest.raises(GridError) as raised:
+        run_grid(cells, 2, watch)
+    failures = {failure.cell: failure for failure in raised.value.failures}
+    assert (failures["victim"].exit_code, failures["wild"].exit_code) == (ExitCode.USAGE, ExitCode.DIVERGED)
+    assert "killed by the system (SIGKILL), most likely for lack of memory" in failures["victim"].message
+    assert raised.value.exit_code == ExitCode.DIVERGED  # of the first
+    assert read_record(cells[1]).score == read_record(good).score
+    assert read_record(cells[1]).together == 2
+    assert multiprocessing.active_children() == []
+
+
+def test_as_many_fit_as_memory_holds_with_half_as_much_again(monkeypatch):
+    monkeypatch.setattr("pointlora_cli.services.grid_workers.cores", lambda: 6)
+    assert how_many_fit(10 * GIB, [GIB, 2 * GIB, None]) == 3
+    assert how_many_fit(10 * GIB, [2 * GIB], beside=GIB) == 2
+    assert how_many_fit(2 * GIB, [2 * GIB]) == 1
+    assert how_many_fit(100 * GIB, [GIB]) == 6
+    assert how_many_fit(None, [GIB]) == how_many_fit(10 * GIB, [None]) == how_many_fit(10 * GIB, []) == 1
