@@ -17,6 +17,7 @@ from pointlora_cli.adaptation.pointgst import PointGST
 from pointlora_cli.adaptation.pointlora import PointLoRA
 from pointlora_cli.adaptation.ppt import PPT
 from pointlora_cli.adaptation.probes import LinearProbe, MLP3Probe
+from pointlora_cli.adaptation.ssf import SSF
 from pointlora_cli.adaptation.vpt import VPT
 from pointlora_cli.specs.base import Spec
 from pointlora_cli.specs.method import (
@@ -32,6 +33,7 @@ from pointlora_cli.specs.method import (
     PointGSTMethod,
     PointPEFTMethod,
     PPTMethod,
+    SSFMethod,
     VPTMethod,
 )
 from pointlora_cli.specs.pointlora import PointLoRAMethod
@@ -43,6 +45,7 @@ METHODS: dict[type[Spec], Callable[[Shape, Any], Adaptation]] = {
     BitFitMethod: BitFit,
     LoRAMethod: LoRA,
     AdapterMethod: Adapter,
+    SSFMethod: SSF,
     VPTMethod: VPT,
     IDPTMethod: IDPT,
     DAPTMethod: DAPT,

@@ -80,6 +80,12 @@ class AdapterMethod(MethodSpec):
     )
 
 
+class SSFMethod(MethodSpec):
+    """SSF (NeurIPS 2022): a scale and a shift for each channel after every frozen layer."""
+
+    name: Literal["ssf"] = "ssf"
+
+
 class IDPTMethod(MethodSpec):
     """IDPT (ICCV 2023): one prompt before the last block, generated from the cloud's own tokens."""
 
@@ -242,6 +248,7 @@ AnyMethod = Annotated[
     | BitFitMethod
     | LoRAMethod
     | AdapterMethod
+    | SSFMethod
     | VPTMethod
     | IDPTMethod
     | DAPTMethod
