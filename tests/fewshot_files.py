@@ -32,8 +32,8 @@ def write_episodes(root: Path, settings: tuple[tuple[int, int], ...] = ((5, 10),
     return root
 
 
-def fewshot_options(root: Path, *changes: str) -> list[str]:
-    """`--set` options of a tiny network on the episodes in `root`."""
+def fewshot_options(root: Path, *changes: str, scales: bool = True) -> list[str]:
+    """`--set` options of a tiny network on the episodes in `root`; `scales` for PointLoRA alone."""
     return sets(
         f"data.root={root}",
         "data.points=64",
@@ -41,7 +41,7 @@ def fewshot_options(root: Path, *changes: str) -> list[str]:
         "backbone.init=random",
         *TINY_BACKBONE,
         *TINY_TRAINING,
-        SCALES,
+        *((SCALES,) if scales else ()),
         "optimizer.lr=0.01",
         "schedule.warmup_epochs=0",
         "schedule.lag=0",

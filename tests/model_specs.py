@@ -3,7 +3,7 @@
 import torch
 
 from pointlora_cli.adaptation.point_peft import PointPEFT
-from pointlora_cli.models.build import Outputs, build_initialized_classifier, build_initialized_model
+from pointlora_cli.models.build import Outputs, build_initialized_model
 from pointlora_cli.specs import compatibility
 from pointlora_cli.specs.run import RunSpec
 
@@ -93,7 +93,7 @@ def tiny_part_model(method="pointlora", /, backbone="point-mae"):
 
 def tiny_model(method="pointlora", /, classes=5, **changes):
     """The model of `tiny_spec`, initialised, with a bank of features where the method has one."""
-    model = build_initialized_classifier(tiny_spec(method, **changes), classes)
+    model = build_initialized_model(tiny_spec(method, **changes), Outputs(classes))
     if isinstance(model.adaptation, PointPEFT):
         model.adaptation.start_from(model.backbone)
         clouds = torch.rand(6, 64, 3, generator=torch.Generator().manual_seed(0))

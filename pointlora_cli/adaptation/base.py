@@ -61,6 +61,8 @@ class Adaptation(nn.Module, ABC):
     head: ClassVar[HeadName | None] = "mlp3"  # None: the backbone's own
     head_start: ClassVar[HeadStart] = "uniform"
     drops_attention: ClassVar[bool] = True  # whether drop path also acts on the attention branch
+    unfolded: ClassVar[str] = "adds no linear terms to the backbone's projections"
+    """Why `fold` gives None, where it does; of a method."""
 
     def __init__(self, shape: Shape, method: Spec) -> None:
         super().__init__()

@@ -29,8 +29,7 @@ from torch.nn import functional as F
 
 from pointlora_cli.adaptation.base import Adaptation, Shape, Trained
 from pointlora_cli.adaptation.bottleneck import Bottleneck
-from pointlora_cli.adaptation.lora import SITES
-from pointlora_cli.adaptation.scale_shift import ScaleShift
+from pointlora_cli.adaptation.scale_shift import UNFOLDED, ScaleShiftStack
 from pointlora_cli.models.tokens import Patches, TokenSequence
 from pointlora_cli.specs.method import DAPTMethod
 
@@ -75,75 +74,54 @@ class DynamicAdapter(nn.Module):
         return adapted
 
 
-class DAPTBlock(nn.Module):
-    """What one block gets: an adapter, and a scale and shift at each place."""
-
-    def __init__(self, width: int, method: DAPTMethod) -> None:
-        super().__init__()
-        self.adapter = DynamicAdapter(width, method.rank, method.dropout)
-        outputs = {place: SITES[place][1] if place in SITES else 1 for place in OFFICIAL_PLACES}
-        self.scale_shift = nn.ModuleDict(
-            {place: ScaleShift(times * width) for place, times in outputs.items()}
-        )
-
-    def initialize(self, source: WeightSource, name: str) -> None:
-        """Set all of them."""
-        self.adapter.initialize(source, f"{name}.adapter")
-        for place in OFFICIAL_PLACES:
-            self.at(place).initialize(source, f"{name}.scale_shift.{place}")
-
-    def at(self, place: str) -> ScaleShift:
-        """The scale and shift of a place."""
-        return cast("ScaleShift", self.scale_shift[place])
-
-
 class DAPT(Adaptation):
     """Adapters that also make prompts, scale and shift everywhere; class token and head train with them."""
+
+    unfolded = UNFOLDED
 
     def __init__(self, shape: Shape, method: DAPTMethod) -> None:
         super().__init__(shape, method)
         self.method = method
         self.queries = shape.queries
-        self.blocks = nn.ModuleList(DAPTBlock(width, method) for width in shape.widths)
-        self.patch_scale_shift = ScaleShift(shape.widths[0])
-        self.norm_scale_shift = ScaleShift(shape.width)
+        self.adapters = nn.ModuleList(
+            DynamicAdapter(width, method.rank, method.dropout) for width in shape.widths
+        )
+        self.scale_shift = ScaleShiftStack(shape.widths, {"prompt": 1})
 
     def initialize(self, source: WeightSource) -> None:
         """Set all of the method's weights."""
-        self.patch_scale_shift.initialize(source, "adaptation.patch_scale_shift")
-        self.norm_scale_shift.initialize(source, "adaptation.norm_scale_shift")
-        for layer in range(len(self.blocks)):
-            self._block(layer).initialize(source, f"adaptation.blocks.{layer}")
+        self.scale_shift.initialize(source, "adaptation.scale_shift")
+        for layer in range(len(self.adapters)):
+            self._adapter(layer).initialize(source, f"adaptation.adapters.{layer}")
 
     def trained(self, model: AdaptedModel) -> Trained:
         """All own parts, the class token and its position, and the head."""
         return [self, *model.backbone.class_tokens, model.head]
 
-    def _block(self, layer: int) -> DAPTBlock:
-        return cast("DAPTBlock", self.blocks[layer])
+    def _adapter(self, layer: int) -> DynamicAdapter:
+        return cast("DynamicAdapter", self.adapters[layer])
 
     def enter(self, sequence: TokenSequence, patches: Sequence[Patches]) -> TokenSequence:
         """Scale and shift the patches, then add the positions, once for all blocks."""
         assert sequence.positions is not None  # of a backbone that adds them
-        queries, own = sequence.tokens.tensor_split([sequence.layout.queries], dim=1)
-        tokens = torch.cat([queries, self.patch_scale_shift(own)], dim=1)
+        tokens = self.scale_shift.enter(sequence).tokens
         return replace(sequence, tokens=tokens + sequence.positions, positions=None)
 
     def normalized(self, layer: int, place: Literal["norm1", "norm2"], tokens: Tensor) -> Tensor:
         """Scale and shift what a norm gives."""
-        shifted: Tensor = self._block(layer).at(place)(tokens)
+        shifted: Tensor = self.scale_shift(layer, place, tokens)
         return shifted
 
     def projection(self, layer: int, site: str, inputs: Tensor, outputs: Tensor) -> Tensor:
         """Scale and shift what a projection gives."""
-        shifted: Tensor = self._block(layer).at(site)(outputs)
+        shifted: Tensor = self.scale_shift(layer, site, outputs)
         return shifted
 
     def feed_forward(self, layer: int, sequence: TokenSequence, inputs: Tensor, outputs: Tensor) -> Tensor:
         """Add the adapter, and note the prompt that it makes."""
-        block = self._block(layer)
-        adapted = block.adapter(inputs)
-        sequence.notes["prompt"] = block.at("prompt")(F.gelu(adapted).mean(dim=1, keepdim=True))
+        adapted = self._adapter(layer)(inputs)
+        prompt = F.gelu(adapted).mean(dim=1, keepdim=True)
+        sequence.notes["prompt"] = self.scale_shift(layer, "prompt", prompt)
         total: Tensor = outputs + adapted
         return total
 
@@ -153,7 +131,7 @@ class DAPT(Adaptation):
 
     def leave(self, sequence: TokenSequence) -> TokenSequence:
         """Scale and shift what the last norm gives."""
-        return replace(sequence, tokens=self.norm_scale_shift(sequence.tokens))
+        return self.scale_shift.leave(sequence)
 
     def pool(self, sequence: TokenSequence, feature: Tensor) -> Tensor:
         """The queries beside the pooled prompts and patches, as far as the spec wants them."""
@@ -176,14 +154,14 @@ class DAPT(Adaptation):
         """Names in the released code, which numbers the scales and shifts of each module from 1."""
         names = {}
         for kind in ("gamma", "beta"):
-            names[f"adaptation.patch_scale_shift.{kind}"] = f"tfts_{kind}_1"
-            names[f"adaptation.norm_scale_shift.{kind}"] = f"tfts_{kind}_2"
+            names[f"adaptation.scale_shift.patches.{kind}"] = f"tfts_{kind}_1"
+            names[f"adaptation.scale_shift.norm.{kind}"] = f"tfts_{kind}_2"
         for layer in range(depth):
-            mine, official = f"adaptation.blocks.{layer}", f"blocks.blocks.{layer}"
+            mine, official = f"adaptation.scale_shift.blocks.{layer}", f"blocks.blocks.{layer}"
             for place, where in OFFICIAL_PLACES.items():
                 module, _, number = where.rpartition(".")
                 for kind in ("gamma", "beta"):
-                    names[f"{mine}.scale_shift.{place}.{kind}"] = ".".join(
+                    names[f"{mine}.{place}.{kind}"] = ".".join(
                         filter(None, (official, module, f"tfts_{kind}_{number}"))
                     )
             for own, theirs in (
@@ -193,5 +171,7 @@ class DAPT(Adaptation):
                 ("bottleneck.up", "up_proj"),
             ):
                 for kind in ("weight", "bias"):
-                    names[f"{mine}.adapter.{own}.{kind}"] = f"{official}.Adapter_MLP.{theirs}.{kind}"
+                    names[f"adaptation.adapters.{layer}.{own}.{kind}"] = (
+                        f"{official}.Adapter_MLP.{theirs}.{kind}"
+                    )
         return names

@@ -8,15 +8,12 @@ several levels the patch encoder meant is the finest level's.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING, Literal
 
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from pointlora_cli.adaptation.base import Adaptation, Shape, Trained
-from pointlora_cli.adaptation.lora import SITES
-from pointlora_cli.adaptation.scale_shift import ScaleShift
+from pointlora_cli.adaptation.scale_shift import UNFOLDED, ScaleShiftStack
 from pointlora_cli.models.tokens import Patches, TokenSequence
 from pointlora_cli.specs.method import SSFMethod
 
@@ -24,27 +21,19 @@ if TYPE_CHECKING:
     from pointlora_cli.models.adapted import AdaptedModel
     from pointlora_cli.models.initialization import WeightSource
 
-CHANNELS: dict[str, int] = {"norm1": 1, "norm2": 1, **{site: outputs for site, (_, outputs) in SITES.items()}}
-"""The places in a block, and their channels in multiples of the token width."""
-
 
 class SSF(Adaptation):
     """Scale and shift everywhere; class token and head train with them."""
 
+    unfolded = UNFOLDED
+
     def __init__(self, shape: Shape, method: SSFMethod) -> None:
         super().__init__(shape, method)
-        self.patches = ScaleShift(shape.widths[0])
-        self.norm = ScaleShift(shape.width)
-        self.blocks = nn.ModuleList(
-            nn.ModuleDict({place: ScaleShift(times * width) for place, times in CHANNELS.items()})
-            for width in shape.widths
-        )
+        self.scale_shift = ScaleShiftStack(shape.widths)
 
     def initialize(self, source: WeightSource) -> None:
         """Each starts close to the identity."""
-        for name, module in self.named_modules():
-            if isinstance(module, ScaleShift):
-                module.initialize(source, f"adaptation.{name}")
+        self.scale_shift.initialize(source, "adaptation.scale_shift")
 
     def trained(self, model: AdaptedModel) -> Trained:
         """All of them, the class token and its position, and the head."""
@@ -52,21 +41,18 @@ class SSF(Adaptation):
 
     def enter(self, sequence: TokenSequence, patches: Sequence[Patches]) -> TokenSequence:
         """Scale and shift what the patch encoder gave."""
-        queries, own = sequence.tokens.tensor_split([sequence.layout.queries], dim=1)
-        return replace(sequence, tokens=torch.cat([queries, self.patches(own)], dim=1))
+        return self.scale_shift.enter(sequence)
 
     def normalized(self, layer: int, place: Literal["norm1", "norm2"], tokens: Tensor) -> Tensor:
         """Scale and shift what a norm gives."""
-        return self._changed(layer, place, tokens)
+        changed: Tensor = self.scale_shift(layer, place, tokens)
+        return changed
 
     def projection(self, layer: int, site: str, inputs: Tensor, outputs: Tensor) -> Tensor:
         """Scale and shift what a projection gives."""
-        return self._changed(layer, site, outputs)
+        changed: Tensor = self.scale_shift(layer, site, outputs)
+        return changed
 
     def leave(self, sequence: TokenSequence) -> TokenSequence:
         """Scale and shift what the last norm gives."""
-        return replace(sequence, tokens=self.norm(sequence.tokens))
-
-    def _changed(self, layer: int, place: str, values: Tensor) -> Tensor:
-        changed: Tensor = cast("nn.ModuleDict", self.blocks[layer])[place](values)
-        return changed
+        return self.scale_shift.leave(sequence)

@@ -48,6 +48,13 @@ class PublishedResult(_Row):
         deviation = f" ± {self.std:g}" if self.std is not None else ""
         return f"{self.value:g}{deviation}" + ("" if self.verified else " (unverified)")
 
+    @property
+    def origin(self) -> str:
+        """Where it is from, with what else a reader must know."""
+        words = [f"published: {self.source}", self.note]
+        words.append("" if self.verified else "unverified: nothing that could be read confirms it")
+        return "; ".join(word for word in words if word)
+
 
 class _Group(_Row):
     backbone: str

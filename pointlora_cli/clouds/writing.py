@@ -11,6 +11,7 @@ from pointlora_cli.clouds.files import cloud_error
 from pointlora_cli.files import written_atomically
 
 _BLOCK = 1 << 20
+_START = "ply\nformat binary_little_endian 1.0\ncomment written by pointlora\n"
 
 
 def write_ply(
@@ -36,11 +37,10 @@ def write_ply(
     row = np.dtype([(name, kind) for name, kind, _ in columns])
     names = {"<f4": "float", "<f8": "double", "<u1": "uchar", "<i4": "int"}
     properties = [f"property {names[kind]} {name}" for name, kind, _ in columns]
-    header = ["ply", "format binary_little_endian 1.0", "comment written by pointlora",
-              f"element vertex {len(points)}", *properties, "end_header", ""]  # fmt: skip
+    header = _START + "\n".join([f"element vertex {len(points)}", *properties, "end_header", ""])
     try:
         with written_atomically(path) as stream:
-            stream.write("\n".join(header).encode("ascii"))
+            stream.write(header.encode("ascii"))
             for start in range(0, len(points), _BLOCK):
                 block = np.empty(min(_BLOCK, len(points) - start), row)
                 for name, _, values in columns:
@@ -49,6 +49,15 @@ def write_ply(
     except (OSError, ValueError) as error:  # ValueError: a NUL character in the path
         reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
         raise cloud_error(path, f"cannot be written: {reason.lower()}", "choose another place") from None
+
+
+def is_written_here(path: Path) -> bool:
+    """Whether a file begins as those of `write_ply` do; one that cannot be opened does not."""
+    try:
+        with path.open("rb") as stream:
+            return stream.read(len(_START)) == _START.encode("ascii")
+    except OSError:
+        return False
 
 
 def _columns(

@@ -78,15 +78,13 @@ def compare(
     if backbone is not None:
         common.insert(0, f"backbone.name={json.dumps(backbone)}")
 
-    named = _names_a_method(spec)
-
     def load(method: str, changes: Sequence[str]) -> RunSpec:
         return load_spec(
             preset,
             spec,
             data,
             [*common, *changes],
-            method=None if named else method,
+            method=method,
             device=device,
             output=output,
         )
@@ -116,14 +114,6 @@ def _divided(overrides: Sequence[str], methods: Sequence[str]) -> tuple[list[str
             remedy="Leave it out, or compare one method alone.",
         )
     return [change for change in overrides if change not in own], own
-
-
-def _names_a_method(spec: Path | None) -> bool:
-    """Whether a spec file says which method it is for, which then counts only for all else in it."""
-    from pointlora_cli.specs.files import parse_spec_text, read_text
-
-    values = parse_spec_text(read_text(spec), spec)[0] if spec is not None else None
-    return values is not None and "method" in values
 
 
 def _seeds(text: str) -> list[int]:

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 
 from rich.table import Table
 
-from pointlora_cli.catalog.results import PublishedResult
 from pointlora_cli.console.compare_tables import ComparedMethod, ComparedTable
 from pointlora_cli.console.documents import parameters_document
 from pointlora_cli.console.tables import SELECTION_WORDS, plain_table
@@ -119,7 +118,7 @@ def _row(standing: Standing, sources: Mapping[str, int]) -> ComparedMethod:
         peak_memory=standing.peak_memory,
         seconds=standing.seconds,
         published="".join(
-            f"{result.value:g}{'' if result.verified else '?'} [{sources[_source(result)]}]"
+            f"{result.value:g}{'' if result.verified else '?'} [{sources[result.origin]}]"
             for result in published
         ),
     )
@@ -127,14 +126,8 @@ def _row(standing: Standing, sources: Mapping[str, int]) -> ComparedMethod:
 
 def _sources(found: Sequence[Standing]) -> dict[str, int]:
     """The note of each published figure shown, and its number."""
-    texts = dict.fromkeys(_source(result) for standing in found for result in standing.published[:1])
+    texts = dict.fromkeys(result.origin for standing in found for result in standing.published[:1])
     return {text: number for number, text in enumerate(texts, start=1)}
-
-
-def _source(result: PublishedResult) -> str:
-    words = [f"published: {result.source}", result.note]
-    words.append("" if result.verified else "unverified: nothing that could be read confirms it")
-    return "; ".join(word for word in words if word)
 
 
 def _trained(standing: Standing) -> int | None:
@@ -160,7 +153,7 @@ def _notes(comparison: Comparison, found: Sequence[Standing]) -> tuple[str, ...]
     held = (
         "on the GPU"
         if any(device.startswith("cuda") for device in devices)
-        else "by the process, PyTorch and data"
+        else "by the process, with PyTorch, data and what earlier runs in it left"
     )
     together = max((record.together for record in records), default=1)
     shared = f", up to {together} runs at once" if together > 1 else ""

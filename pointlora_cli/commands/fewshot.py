@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pointlora_cli.commands.options import AsJson, Device, Jobs, Overrides, Preset, SpecFile, load_spec
+from pointlora_cli.commands.options import (
+    AsJson,
+    Device,
+    Jobs,
+    Method,
+    Overrides,
+    Preset,
+    SpecFile,
+    load_spec,
+)
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -21,6 +30,7 @@ _PRESET = "modelnet40-fewshot"
 def fewshot(
     context: typer.Context,
     preset: Preset = None,
+    method: Method = None,
     spec: SpecFile = None,
     way: Annotated[
         int | None, typer.Option("--way", min=2, help="Classes of an episode, else as the spec says.")
@@ -50,6 +60,7 @@ def fewshot(
     \b
     Examples:
       pointlora fewshot --preset modelnet40-fewshot --way 5 --shot 10 --folds 10
+      pointlora fewshot --method idpt --all
       pointlora fewshot --all --set data.episodes=generated
     """
     from pointlora_cli.commands.resuming import stopped
@@ -60,7 +71,7 @@ def fewshot(
     screen = Screen(as_json=as_json)
     _refuse_contradictions(way, shot, every, overrides)
     preset = _PRESET if preset is None and spec is None else preset
-    base = load_spec(preset, spec, None, overrides, device=device, output=output)
+    base = load_spec(preset, spec, None, overrides, method=method, device=device, output=output)
     from pointlora_cli.services import fewshot as service
     from pointlora_cli.services.grid import standing_words
 
@@ -70,7 +81,7 @@ def fewshot(
         wanted = {"data.way": ways, "data.shot": shots, "data.fold": folds - 1}
         changes = [f"{key}={value}" for key, value in wanted.items() if value is not None]
         changes = [*(overrides or ()), *changes]
-        specs.append(load_spec(preset, spec, None, changes, device=device, output=output))
+        specs.append(load_spec(preset, spec, None, changes, method=method, device=device, output=output))
     evaluated = "val" if base.train.selection == "best-val" else "test"
     try:
         with GridProgress(screen, evaluated=evaluated, live=jobs == 1) as progress:
@@ -111,6 +122,7 @@ def _document(results: list[FewShotResult]) -> dict[str, object]:
                 "std_population": found.population,
                 "std_sample": found.sample,
                 "text": mean_and_deviation(found.mean, found.population),
+                "published": [one.model_dump(mode="json") for one in result.published],
                 "records": str(result.folder),
                 "folds": [
                     {
@@ -153,7 +165,12 @@ def _draw(console: Console, results: list[FewShotResult]) -> None:
     table.add_row("trained now", *(f"{len(result.trained)} of {len(result.folds)}" for result in results))
     seconds = (sum(fold.seconds for fold in result.folds) for result in results)
     table.add_row("training time", *(f"{value:,.1f} s" for value in seconds))
+    published = [result.published[:1] for result in results]
+    if any(published):
+        table.add_row("published", *("".join(one.text for one in shown) or "–" for shown in published))
     console.print(table)
+    for origin in dict.fromkeys(one.origin for shown in published for one in shown):
+        console.print(origin, soft_wrap=True)
     console.print("std is that of the population, unless it says otherwise", soft_wrap=True)
     console.print(f"epoch kept: {SELECTION_WORDS[spec.train.selection]}", soft_wrap=True)
     for result in results:

@@ -127,7 +127,7 @@ def _draw(console: Console, inspection: Inspection, *, every: bool) -> None:
     table.add_section()
     table.add_row("total", *([""] if every else []), f"{counts.total:,}", f"{counts.trained:,}", style="bold")
     console.print(table)
-    console.print(
-        f"trained: {counts.trained_percent:.4f} % of all {counts.total:,} parameters, "
-        f"{counts.trained_percent_of_backbone:.4f} % of the backbone's {counts.backbone:,}"
-    )
+    said = f"trained: {counts.trained_percent:.4f} % of all {counts.total:,} parameters"
+    if counts.head <= counts.backbone:  # else the ratio to the backbone is one to the head
+        said += f", {counts.trained_percent_of_backbone:.4f} % of the backbone's {counts.backbone:,}"
+    console.print(said)

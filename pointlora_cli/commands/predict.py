@@ -77,7 +77,8 @@ def predict(
     """Classify clouds and meshes, or label their points by part.
 
     A model of part segmentation writes a coloured PLY of each cloud with the part of each point as its
-    property `label`; of a mesh, 16,384 points of its surface. No file is replaced.
+    property `label`; of a mesh, 16,384 points of its surface. No file is replaced, and of a folder that is
+    given, the results in it are left out.
 
     A file that cannot be read is reported, and the rest go on (exit 3).
 
@@ -95,16 +96,19 @@ def predict(
     from pointlora_cli.services.runs import find_adapter
     from pointlora_cli.services.trained_model import load_trained_model
 
-    paths = service.find_clouds(clouds)
+    service.find_clouds(clouds)  # before the model is loaded, which takes a while
     folder = find_adapter(adapter, runs)
     if adapter is None:
         screen.note(f"using the newest run, {folder}")
     trained = load_trained_model(folder, base=base, device=device)
     if trained.record.task == "part-segmentation":
         _refuse(trained, {"--top": top is not None, "--selection": selection is not None})
-        _label(screen, trained, paths, output or _PARTS, category, exact=exact)
+        written = output or _PARTS
+        paths = service.find_clouds(clouds, written)
+        _label(screen, trained, paths, written, category, exact=exact)
         return
     _refuse(trained, {"--category": category is not None, "--output": output is not None, "--exact": exact})
+    paths = service.find_clouds(clouds, selection)
     if selection is None:
         found = list(service.predict(trained, paths))
     else:

@@ -127,10 +127,10 @@ def output_counts(spec: AnyData) -> tuple[int, int]:
 
 
 def check_data(spec: AnyData) -> None:
-    """Raise what loading would raise for missing files, without reading any.
+    """Raise what loading would raise for missing files; none is read, but one cloud of each labelled category.
 
     Raises:
-        DataError: files are missing, or a folder is laid out otherwise.
+        DataError: files are missing, or a folder is laid out otherwise, or its clouds have no labels.
     """
     match spec:
         case ShapesData():

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pointlora_cli.clouds.labelled import has_place_for_labels, read_labelled
 from pointlora_cli.clouds.reading import is_readable, read
 from pointlora_cli.datasets.base import ClassificationData, LabelledClouds
 from pointlora_cli.datasets.folder_listing import (
     Listing,
     Splits,
+    clouds_in,
     list_by_folder,
     list_splits,
     prepared_all,
@@ -46,6 +49,15 @@ def list_folder_classes(spec: FolderData) -> tuple[str, ...]:
     return _class_names(spec.root, _list_splits(spec.root).listings)
 
 
+def folder_files(spec: FolderData) -> list[Path]:
+    """All clouds of the folder.
+
+    Raises:
+        DataError: the folder is missing or laid out otherwise.
+    """
+    return _list_splits(spec.root).paths
+
+
 def load_folder(spec: FolderData) -> ClassificationData:
     """Read and resample every cloud of the folder.
 
@@ -55,7 +67,7 @@ def load_folder(spec: FolderData) -> ClassificationData:
         DataError: the folder is missing or laid out otherwise, or a class has no readable cloud.
     """
     splits = _list_splits(spec.root)
-    train, test, whole = splits
+    train, test, whole = splits.train, splits.test, splits.whole
     classes = _class_names(spec.root, splits.listings)
     if whole is not None:
         loaded = _load(whole, classes, spec)
@@ -78,7 +90,7 @@ def load_folder(spec: FolderData) -> ClassificationData:
         raise DataError(
             f"{spec.root}: no readable training cloud of class {', '.join(missing)}", remedy=_REMEDY
         )
-    return ClassificationData(classes, train_clouds, test_clouds, tuple(notices))
+    return ClassificationData(classes, train_clouds, test_clouds, (*splits.notices, *notices))
 
 
 def load_labelled_folder(
@@ -92,8 +104,8 @@ def load_labelled_folder(
     Raises:
         DataError: the folder is missing or laid out otherwise, or holds a class that is not in `classes`.
     """
-    _, test, whole = _list_splits(spec.root)
-    listing = test or whole
+    splits = _list_splits(spec.root)
+    listing = splits.test or splits.whole
     assert listing is not None  # there is one or the other
     unknown = sorted(set(listing.files) - set(classes))
     if unknown:
@@ -108,10 +120,20 @@ def load_labelled_folder(
 def _class_names(root: str, listings: Sequence[Listing]) -> tuple[str, ...]:
     classes = sorted({name for listing in listings for name in listing.files})
     if len(classes) < 2:
-        raise DataError(
-            f"{root}: found {len(classes)} class folders with clouds, need at least 2", remedy=_REMEDY
-        )
+        notices = [notice for listing in listings for notice in listing.notices]
+        found = f"{root}: found {len(classes)} class folders with clouds, need at least 2"
+        raise DataError("; ".join([found, *notices]), remedy=_REMEDY + _hint(listings))
     return tuple(classes)
+
+
+def _hint(listings: Sequence[Listing]) -> str:
+    """What else the clouds may be meant for, where they lie in no class folders."""
+    for listing in listings:
+        for path in clouds_in(listing.root, has_place_for_labels)[0][:1]:
+            with suppress(CloudError):
+                read_labelled(path)
+                return " They have labels at their points: to learn those, give --preset segmentation-folder."
+    return ""
 
 
 def _list_splits(root: str) -> Splits:
@@ -141,6 +163,7 @@ def _load(listing: Listing, classes: Sequence[str], spec: FolderData) -> _Loaded
         notices.append(
             f"{listing.root}: {listing.ignored} files in class folders are no clouds and were ignored"
         )
+    notices += listing.notices
     labels = np.array([label for label, _ in good], dtype=np.int64)
     return _Loaded(LabelledClouds(np.stack(points), labels), [name for _, name in good], notices)
 

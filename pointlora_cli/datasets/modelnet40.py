@@ -31,6 +31,7 @@ CLASSES = (
 
 Files = Literal["auto", "processed", "raw"]
 Floats = NDArray[np.float32]
+_Build = Callable[[DataListener], Mapping[str, NDArray[Any]]]
 
 _VERSION = 1  # of the conversion: another one makes other arrays of the same files
 _CHUNK = 8  # clouds that are normalised at a time; they fit into the processor's cache
@@ -100,21 +101,33 @@ def load_stored(root: str | None, files: Files = "auto", listen: DataListener = 
         DataError: files are missing, or do not hold what was published.
         IntegrityError: a processed file would run code.
     """
+    identity, build = _opened(root, files)
+    arrays, notices = load_or_build(_converted(), "modelnet40", identity, lambda: build(listen))
+    return Stored(**arrays, identity=identity, notices=notices)
+
+
+def stored_identity(root: str | None, files: Files = "auto") -> Mapping[str, str | int]:
+    """The identity of what `load_stored` would give, without reading any shape.
+
+    Raises:
+        DataError: files are missing, or do not hold what was published.
+        IntegrityError: a list of the raw tree names a path outside it.
+    """
+    return _opened(root, files)[0]
+
+
+def _opened(root: str | None, files: Files) -> tuple[dict[str, str | int], _Build]:
+    """The identity of the files, and what makes arrays of them."""
     source = _find(root, files)
     identity: dict[str, str | int] = {"version": _VERSION}
-    build: Callable[[], Mapping[str, NDArray[Any]]]
     if source.is_raw:
         tree = RawTree(source.folder, CLASSES)
-        identity |= {"files": tree.identity}
-        build = lambda: tree.convert(listen)  # noqa: E731
-    else:
-        train, test = (source.folder / name for name in PROCESSED_FILES)
-        for path in (train, test):
-            status = path.stat()
-            identity[path.name] = f"{status.st_size} bytes of {status.st_mtime_ns}"
-        build = lambda: read_processed(train, test, len(CLASSES), listen)  # noqa: E731
-    arrays, notices = load_or_build(_converted(), "modelnet40", identity, build)
-    return Stored(**arrays, identity=identity, notices=notices)
+        return {**identity, "files": tree.identity}, tree.convert
+    train, test = (source.folder / name for name in PROCESSED_FILES)
+    for path in (train, test):
+        status = path.stat()
+        identity[path.name] = f"{status.st_size} bytes of {status.st_mtime_ns}"
+    return identity, lambda listen: read_processed(train, test, len(CLASSES), listen)
 
 
 def normalized(points: Floats, out: Floats | None = None) -> Floats:

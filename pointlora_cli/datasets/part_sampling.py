@@ -4,7 +4,7 @@ The published protocol draws test points with replacement, so its scores vary fr
 we take the same points each time, drawn without replacement: each point of the file has the same chance,
 so the score estimates what the published protocol measures on average, and no point takes another's place
 by occurring twice. Farthest points would be as fixed, but sparser than the clouds of training, and would
-give thin parts more weight in the score.
+give thin parts more weight in the score. With replacement we draw once, by a seed, for all evaluations.
 """
 
 from __future__ import annotations

@@ -57,20 +57,27 @@ def resample(cloud: PointCloud, count: int, normalize: Normalization) -> NDArray
     A cloud with more distinct points is thinned: a uniform sample if it is very large, then
     farthest-point sampling. One with fewer repeats its points evenly; nothing is padded.
     """
-    return resample_in_frame(cloud, count, normalize).points
+    distinct = canonical_points(cloud.points)
+    placed = frame_of(distinct, cloud.offset, normalize).place(distinct[: _CANDIDATES * count])
+    if len(distinct) <= count:
+        return placed[_repeated(len(distinct), count)]
+    chosen = farthest_point_sampling(torch.from_numpy(placed).unsqueeze(0), count)[0].numpy()
+    return np.ascontiguousarray(placed[chosen])
 
 
-def resample_in_frame(cloud: PointCloud, count: int, normalize: Normalization) -> Resampled:
-    """Bring a cloud to `count` points, as `resample` does, and keep the frame for all of its points."""
+def draw_in_frame(cloud: PointCloud, count: int, normalize: Normalization) -> Resampled:
+    """Draw `count` of a cloud's distinct points uniformly, as part segmentation is trained and evaluated.
+
+    Where there are fewer, they are repeated evenly. The frame is for all points of the cloud.
+    """
     distinct = canonical_points(cloud.points)
     frame = frame_of(distinct, cloud.offset, normalize)
-    if len(distinct) > count:
-        candidates = frame.place(distinct[: _CANDIDATES * count])
-        chosen = farthest_point_sampling(torch.from_numpy(candidates).unsqueeze(0), count)[0].numpy()
-    else:
-        candidates = frame.place(distinct)
-        chosen = np.arange(count) % len(distinct)
-    return Resampled(np.ascontiguousarray(candidates[chosen]), frame)
+    return Resampled(frame.place(distinct[_repeated(len(distinct), count)]), frame)
+
+
+def _repeated(size: int, count: int) -> NDArray[np.int64]:
+    """The first `count` of `size` rows, all of them in turn where there are fewer."""
+    return np.arange(count) % size
 
 
 def canonical_points(points: NDArray[np.float32]) -> NDArray[np.float32]:

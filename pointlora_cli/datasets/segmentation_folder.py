@@ -13,34 +13,31 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pointlora_cli.clouds.labelled import has_place_for_labels, read_labelled
+from pointlora_cli.clouds.labelled import read_labelled
 from pointlora_cli.datasets.folder_listing import (
     Listing,
     Splits,
-    clouds_in,
-    list_by_folder,
-    list_splits,
     prepared_all,
     summary,
 )
+from pointlora_cli.datasets.label_oddities import LAS_SUFFIXES, CloudLabels, odd_labels, remedy_of_count
 from pointlora_cli.datasets.part_segmentation import PartClouds, PartSegmentationData, part_name
 from pointlora_cli.datasets.part_vocabulary import MOST_PARTS, PartVocabulary
 from pointlora_cli.datasets.progress import DataListener, DataProgress, unheard
 from pointlora_cli.datasets.resampling import canonical_rows, frame_of
+from pointlora_cli.datasets.segmentation_listing import (
+    REMEDY,
+    category_names,
+    list_labelled_splits,
+    listed,
+    require_known,
+)
 from pointlora_cli.datasets.splits import stratified_split
 from pointlora_cli.errors import CloudError, DataError
 from pointlora_cli.specs.data import SegmentationFolderData
 
-ONLY_CATEGORY = "object"
-"""The category of clouds that lie in no folder of a category."""
-
-_REMEDY = (
-    "Arrange the clouds as root/<category>/<file>, or root/<file> where there is one category, "
-    "with train/ and test/ above them if you have a split."
-)
 _MOST_POINTS = 100_000  # kept of a cloud: more than any step draws, and 1.3 MB
 _MANY = 100  # clouds from which on it is told how far the reading is
-_LISTED = 8  # parts named in one message
 
 
 class _Cloud(NamedTuple):
@@ -48,6 +45,7 @@ class _Cloud(NamedTuple):
 
     points: NDArray[np.float32]  # (N, 3) in its frame
     labels: NDArray[np.int64]  # (N,) as in the file
+    is_las: bool  # the labels are LAS classes
     notices: tuple[str, ...]
 
 
@@ -61,12 +59,29 @@ class _Loaded(NamedTuple):
 
 
 def require_segmentation_folder(spec: SegmentationFolderData) -> None:
-    """Raise what `load_segmentation_folder` would raise for another layout; no cloud is read.
+    """Raise what `load_segmentation_folder` would raise for another layout; of each category one cloud is read.
+
+    Raises:
+        DataError: the folder is missing or laid out otherwise, holds too few clouds, or a category has no
+            cloud that can be read with its labels.
+    """
+    splits = list_labelled_splits(spec.root)
+    categories = category_names(splits)
+    if splits.whole is not None:
+        _require_test_clouds(spec.root, max(map(len, splits.whole.files.values())) - 1)
+    listing = splits.train or splits.whole
+    assert listing is not None  # a folder is split or it is not
+    for name in categories:
+        _require_readable(listing.root, name, listing.files[name], spec)
+
+
+def segmentation_files(spec: SegmentationFolderData) -> list[Path]:
+    """All clouds of the folder.
 
     Raises:
         DataError: the folder is missing or laid out otherwise.
     """
-    _category_names(_list_splits(spec.root))
+    return list_labelled_splits(spec.root).paths
 
 
 def load_segmentation_folder(
@@ -81,21 +96,20 @@ def load_segmentation_folder(
         DataError: the folder is missing or laid out otherwise, a category has no readable training cloud,
             nothing is left to test on, or there are fewer than 2 parts or more than 255.
     """
-    splits = _list_splits(spec.root)
-    categories = _category_names(splits)
+    splits = list_labelled_splits(spec.root)
+    categories = category_names(splits)
     train, test = _train_and_test(spec, splits, categories, listen)
     missing = [name for index, name in enumerate(categories) if index not in train.category]
     if missing:
         raise DataError(
-            f"{spec.root}: no readable training cloud of category {', '.join(missing)}", remedy=_REMEDY
+            f"{spec.root}: no readable training cloud of category {', '.join(missing)}", remedy=REMEDY
         )
-    if not test.clouds:
-        raise DataError(
-            f"{spec.root}: nothing is left to test on: some category needs at least 2 clouds", remedy=_REMEDY
-        )
+    _require_test_clouds(spec.root, len(test.clouds))
     vocabulary = _vocabulary(spec, categories, [train, test])
     trained = _vocabulary(spec, categories, [train])
-    notices = [*train.notices, *test.notices, *_part_notices(spec.root, vocabulary, trained)]
+    notices = [*splits.notices, *train.notices, *test.notices]
+    notices += _part_notices(spec.root, vocabulary, trained)
+    notices += odd_labels(spec.root, categories, _label_sets(categories, [train, test]))
     return PartSegmentationData(
         categories,
         vocabulary.parts,
@@ -129,15 +143,10 @@ def load_labelled_clouds(
         DataError: the folder is missing or laid out otherwise, or holds a category or a label that the
             vocabulary does not have.
     """
-    splits = _list_splits(spec.root)
+    splits = list_labelled_splits(spec.root)
     listing = splits.test or splits.whole
     assert listing is not None  # there is one or the other
-    unknown = sorted(set(listing.files) - set(vocabulary.categories))
-    if unknown:
-        raise DataError(
-            f"{spec.root}: holds categories that the model does not know: {', '.join(unknown)}",
-            remedy=f"The model knows {', '.join(vocabulary.categories)}.",
-        )
+    require_known(listing, vocabulary.categories)
     loaded = _load(listing, vocabulary.categories, spec, listen)
     strange = {
         part_name(vocabulary.categories[index], label)
@@ -146,48 +155,32 @@ def load_labelled_clouds(
     }
     if strange:
         raise DataError(
-            f"{spec.root}: holds labels that the model does not know: {_listed(sorted(strange))}",
-            remedy=f"The model knows {_listed(vocabulary.names)}.",
+            f"{spec.root}: holds labels that the model does not know: {listed(sorted(strange))}",
+            remedy=f"The model knows {listed(vocabulary.names)}.",
         )
     return _part_clouds(loaded, vocabulary), tuple(loaded.notices)
 
 
-def _list_splits(root: str) -> Splits:
-    return list_splits(Path(root).expanduser(), _list_clouds, remedy=_REMEDY)
-
-
-def _list_clouds(root: Path) -> Listing:
-    """The clouds of each category; those that lie in `root` itself are the only one."""
-    listing = list_by_folder(root, has_place_for_labels)
-    try:
-        clouds, others = clouds_in(root, has_place_for_labels)
-    except OSError as error:
-        raise DataError(f"{root}: cannot be listed: {error.strerror}") from error
-    if clouds and listing.files:
+def _require_test_clouds(root: str, count: int) -> None:
+    if count < 1:
         raise DataError(
-            f"{root}: holds {len(clouds):,} clouds beside folders of clouds ({_listed(list(listing.files))}), "
-            "so it is not clear what the categories are",
-            remedy=_REMEDY,
+            f"{root}: nothing is left to test on: some category needs at least 2 clouds", remedy=REMEDY
         )
-    return Listing(root, {ONLY_CATEGORY: clouds}, others) if clouds else listing
 
 
-def _category_names(splits: Splits) -> tuple[str, ...]:
-    for listing in splits.listings:
-        if not listing.files:
-            raise DataError(
-                f"{listing.root}: no point cloud in it or in its folders; meshes have no labels at points",
-                remedy=_REMEDY,
-            )
-    if splits.train is not None and splits.test is not None:
-        unseen = sorted(set(splits.test.files) - set(splits.train.files))
-        if unseen:
-            raise DataError(
-                f"{splits.test.root}: training never sees its categories {', '.join(unseen)} "
-                f"(train/ has {', '.join(splits.train.files)})",
-                remedy=_REMEDY,
-            )
-    return tuple(sorted({name for listing in splits.listings for name in listing.files}))
+def _require_readable(root: Path, category: str, paths: Sequence[Path], spec: SegmentationFolderData) -> None:
+    """Read clouds up to the first that can be read."""
+    errors = []
+    for path in paths:
+        try:
+            read_labelled(path, spec.label)
+        except CloudError as error:
+            errors.append(error)
+        else:
+            return
+    raise DataError(
+        f"{root}: no readable training cloud of category {category}: {errors[0].message}", errors[0].remedy
+    )
 
 
 def _train_and_test(
@@ -240,6 +233,7 @@ def _load(
     notices = summary("left out", [error.message for error in broken]) + summary("noticed", noticed)
     if listing.ignored:
         notices.append(f"{listing.root}: {listing.ignored} files are no point clouds and were ignored")
+    notices += listing.notices
     category = np.array([index for index, _ in readable], dtype=np.int64)
     return _Loaded(clouds, category, [name for _, name in readable], notices)
 
@@ -254,27 +248,33 @@ def _read(path: Path, spec: SegmentationFolderData) -> _Cloud:
         kept = np.sort(rows[:_MOST_POINTS])
         notices += (f"thinned from {len(points):,} to {len(kept):,} points",)
         points, labels = points[kept], labels[kept]
-    return _Cloud(frame.place(points), labels, notices)
+    return _Cloud(frame.place(points), labels, path.suffix.lower() in LAS_SUFFIXES, notices)
 
 
 def _vocabulary(
     spec: SegmentationFolderData, categories: tuple[str, ...], loaded: Sequence[_Loaded]
 ) -> PartVocabulary:
-    found: list[list[NDArray[np.int64]]] = [[] for _ in categories]
-    for split in loaded:
-        for index, cloud in zip(split.category, split.clouds, strict=True):
-            found[index].append(np.unique(cloud.labels))
-    labels = tuple(np.unique(np.concatenate(of_category)) for of_category in found)
+    found = _label_sets(categories, loaded)
+    labels = tuple(np.unique(np.concatenate([own.labels for own in of_category])) for of_category in found)
     vocabulary = PartVocabulary(categories, labels)
     count = sum(map(len, labels))
     if not 2 <= count <= MOST_PARTS:
-        counts = _listed([f"{name} {len(own):,}" for name, own in zip(categories, labels, strict=True)])
+        counts = listed([f"{name} {len(own):,}" for name, own in zip(categories, labels, strict=True)])
         problem = f"the points carry {count:,} different labels in all (by category: {counts})"
         raise DataError(
             f"{spec.root}: {problem}; part segmentation takes 2 to {MOST_PARTS} parts",
-            remedy="Say which attribute holds the labels with --set data.label=NAME.",
+            remedy=remedy_of_count(found),
         )
     return vocabulary
+
+
+def _label_sets(categories: Sequence[str], loaded: Sequence[_Loaded]) -> list[list[CloudLabels]]:
+    """The labels of each cloud of each category."""
+    found: list[list[CloudLabels]] = [[] for _ in categories]
+    for split in loaded:
+        for index, cloud in zip(split.category, split.clouds, strict=True):
+            found[index].append(CloudLabels(np.unique(cloud.labels), cloud.is_las))
+    return found
 
 
 def _part_notices(root: str, vocabulary: PartVocabulary, trained: PartVocabulary) -> list[str]:
@@ -282,14 +282,14 @@ def _part_notices(root: str, vocabulary: PartVocabulary, trained: PartVocabulary
     unlearned = sorted(set(vocabulary.names) - set(trained.names))
     notices = []
     if unlearned:
-        notices.append(f"{root}: parts only in the test clouds, which cannot be learnt: {_listed(unlearned)}")
+        notices.append(f"{root}: parts only in the test clouds, which cannot be learnt: {listed(unlearned)}")
     single = [
         name
         for name, labels in zip(vocabulary.categories, vocabulary.labels, strict=True)
         if len(labels) == 1
     ]
     if single:
-        notices.append(f"{root}: of a single part, so there is nothing to tell apart: {_listed(single)}")
+        notices.append(f"{root}: of a single part, so there is nothing to tell apart: {listed(single)}")
     return notices
 
 
@@ -302,8 +302,3 @@ def _part_clouds(loaded: _Loaded, vocabulary: PartVocabulary) -> PartClouds:
     ]
     points = np.concatenate([cloud.points for cloud in loaded.clouds])
     return PartClouds(points, np.concatenate(parts), offsets, loaded.category)
-
-
-def _listed(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
-    return ", ".join(names[:_LISTED]) + more

@@ -47,6 +47,21 @@ def require_weights(spec: BackboneSpec) -> Path:
     return _find_weights(spec).path
 
 
+def base_identity(spec: BackboneSpec) -> str:
+    """Changes with the weights that a spec starts from: their SHA-256 if they were downloaded, else size and time.
+
+    Raises:
+        DataError: the checkpoint is not there.
+        UsageError: the user's own catalogue is broken, or has no such file.
+        OSError: the file went away meanwhile.
+    """
+    if spec.init == "random":
+        return "random"
+    path, sha256 = _find_weights(spec)
+    status = path.stat()
+    return sha256 or f"{status.st_size} bytes of {status.st_mtime_ns}"
+
+
 def _find_weights(spec: BackboneSpec) -> CachedFile:
     """The checkpoint; only one that was downloaded has a SHA-256 to be held against."""
     if spec.weights is not None and (given := Path(spec.weights).expanduser()).is_file():

@@ -81,13 +81,6 @@ def build_classifier(spec: RunSpec, classes: int) -> Classifier:
     return _classifier(BACKBONES[type(spec.backbone)](spec.backbone, spec.tokenizer), spec, classes)
 
 
-def build_initialized_classifier(spec: RunSpec, classes: int) -> Classifier:
-    """Build the classifier of a run with the initial weights of its seed; a checkpoint is loaded over them."""
-    model = build_classifier(spec, classes)
-    initialize(model, spec.train.seed)
-    return model
-
-
 def rebuild(model: AdaptedModel, spec: RunSpec, outputs: Outputs) -> AdaptedModel:
     """Build the model of another method around a model's own backbone, which is then no longer that model's."""
     if isinstance(model, Segmenter):

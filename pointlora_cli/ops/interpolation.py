@@ -23,7 +23,8 @@ def interpolate(points: Tensor, centers: Tensor, features: Tensor) -> Tensor:
     Args:
         points: (B, N, 3) coordinates.
         centers: (B, G, 3) coordinates, same type and device.
-        features: (B, G, C) at the centers, of any floating type, in which the result is.
+        features: (B, G, C) at the centers, of any floating type, in which the result is; distances and
+            weights are at least float32.
 
     Returns:
         (B, N, C); gradients flow into `features`, not into coordinates.
@@ -39,6 +40,8 @@ def interpolate(points: Tensor, centers: Tensor, features: Tensor) -> Tensor:
     if not features.is_floating_point():
         raise TypeError(f"features must be floating point, got {features.dtype}")
     batch, count = centers.shape[:2]
+    # In half precision the epsilon is zero, and the weights of a point at a center are not numbers.
+    points, centers = (one.to(torch.promote_types(one.dtype, torch.float32)) for one in (points, centers))
     indices, squared = nearest_neighbors(points, centers, min(NEIGHBORS, count))  # (B, N, k) each
     inverse = 1 / (squared + _EPSILON)
     weights = inverse / inverse.sum(dim=-1, keepdim=True)

@@ -6,17 +6,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from pointlora_cli.catalog.results import PublishedResult
 from pointlora_cli.errors import PointLoRAError, UsageError, combined
 from pointlora_cli.files import write_text
+from pointlora_cli.services.grid_inputs import Inputs, InputsFinder
 from pointlora_cli.services.grid_records import Cell, CellRecord, read_record, spec_digest
 from pointlora_cli.services.published import shown_beside
 from pointlora_cli.services.spread import Spread, spread
 from pointlora_cli.specs.compatibility import METHODS, refusal
-from pointlora_cli.specs.problems import SpecError, explain
-from pointlora_cli.specs.recipes import recipe_values
 from pointlora_cli.specs.run import RunSpec
 from pointlora_cli.specs.wording import did_you_mean, names, near_match, shown
 
@@ -115,6 +112,7 @@ def plan_comparison(
     values = base.model_dump(mode="json", exclude={"output": True, "method": True, "train": {"seed"}})
     digest = spec_digest([values, list(changes)])
     folder = Path(base.output.dir).expanduser() / f"compare-{base.name}-{digest}"
+    finder = InputsFinder()
     contenders: list[Contender] = []
     problems: list[PointLoRAError] = []
     for method in methods:
@@ -123,7 +121,7 @@ def plan_comparison(
         except PointLoRAError as error:
             problems.append(error)
         else:
-            contenders.append(Contender(method, spec, _cells(method, spec, seeds, folder)))
+            contenders.append(Contender(method, spec, _cells(method, spec, seeds, folder, finder.find(spec))))
     if problems:
         raise combined(problems, f"{len(problems)} methods cannot be compared here:")
     return Comparison(base, folder, seeds, tuple(contenders))
@@ -176,31 +174,23 @@ def _require_distinct(methods: Sequence[str], base: RunSpec) -> None:
 
 def _spec_of(method: str, base: RunSpec, load: Load, changes: Sequence[str]) -> RunSpec:
     if method == SCRATCH:
-        return _with_options_of("full", load("full", _FROM_RANDOM))
+        return load("full", (*_FROM_RANDOM, *changes))
     if reason := refusal(base.backbone.name, method, base.task):
         raise UsageError(reason)
     try:
-        return _with_options_of(method, load(method, changes))
+        return load(method, changes)
     except UsageError as error:
         raise UsageError(f"{method}: {error.message}", error.remedy) from error
 
 
-def _with_options_of(method: str, spec: RunSpec) -> RunSpec:
-    """The run with this method, where a spec file says that it is for another one; all else in it holds for each."""
-    if spec.method.name == method:
-        return spec
-    options = recipe_values(method, spec.backbone.name, spec.data)["method"]
-    try:
-        return RunSpec.model_validate({**spec.model_dump(mode="json"), "method": options})
-    except ValidationError as error:
-        raise SpecError(explain(error), f"the run spec with method {method}") from error
-
-
-def _cells(method: str, spec: RunSpec, seeds: Sequence[int], folder: Path) -> tuple[Cell, ...]:
+def _cells(
+    method: str, spec: RunSpec, seeds: Sequence[int], folder: Path, inputs: Inputs
+) -> tuple[Cell, ...]:
     def cell(seed: int) -> Cell:
         end = f"-{method}-seed-{seed}"
         train = spec.train.model_copy(update={"seed": seed})
         named = {"name": spec.name[: _LONGEST_NAME - len(end)] + end, "train": train}
-        return Cell(f"{method} seed {seed}", spec.model_copy(update=named), folder / f"{end[1:]}.json")
+        record = folder / f"{end[1:]}.json"
+        return Cell(f"{method} seed {seed}", spec.model_copy(update=named), record, inputs)
 
     return tuple(cell(seed) for seed in seeds)

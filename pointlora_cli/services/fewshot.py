@@ -6,10 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pointlora_cli.catalog.results import PublishedResult
 from pointlora_cli.errors import UsageError
 from pointlora_cli.services.grid import run_grid
+from pointlora_cli.services.grid_inputs import InputsFinder
 from pointlora_cli.services.grid_records import Cell, CellRecord, spec_digest
 from pointlora_cli.services.grid_watch import GridWatch
+from pointlora_cli.services.published import shown_beside
 from pointlora_cli.specs.data import FewShotData
 from pointlora_cli.specs.run import RunSpec
 
@@ -41,6 +44,11 @@ class FewShotResult:
         """As the papers head their columns: 5w10s."""
         return setting_name(self.spec)
 
+    @property
+    def published(self) -> list[PublishedResult]:
+        """What is published for this method under the run's protocol; the surest first."""
+        return shown_beside(self.spec, len(self.folds))
+
 
 def setting_name(spec: RunSpec) -> str:
     """Way and shot of a spec, as the papers head their columns: 5w10s.
@@ -67,7 +75,8 @@ def fold_cells(specs: Sequence[RunSpec], folds: int) -> list[Cell]:
     Raises:
         UsageError: a spec's data are no few-shot episode.
     """
-    return [_cell(spec, fold) for spec in specs for fold in range(folds)]
+    finder = InputsFinder()
+    return [_cell(spec, fold, finder) for spec in specs for fold in range(folds)]
 
 
 def run_fewshot(specs: Sequence[RunSpec], folds: int, jobs: int, watch: GridWatch) -> list[FewShotResult]:
@@ -97,9 +106,10 @@ def run_fewshot(specs: Sequence[RunSpec], folds: int, jobs: int, watch: GridWatc
     return results
 
 
-def _cell(spec: RunSpec, fold: int) -> Cell:
+def _cell(spec: RunSpec, fold: int, finder: InputsFinder) -> Cell:
     spec = spec.model_copy(update={"data": _episode(spec).model_copy(update={"fold": fold})})
-    return Cell(f"{setting_name(spec)} fold {fold}", spec, records_folder(spec) / f"fold-{fold}.json")
+    record = records_folder(spec) / f"fold-{fold}.json"
+    return Cell(f"{setting_name(spec)} fold {fold}", spec, record, finder.find(spec))
 
 
 def _episode(spec: RunSpec) -> FewShotData:

@@ -94,6 +94,7 @@ def _finetune(spec: RunSpec, listen: Listener) -> FinetuneResult:
         )
         told.kept = epoch.epoch + 1
 
+    build_optimizer(task.model, spec.optimizer)  # the first imports a compiler: seconds that are no training
     memory = PeakMemory(device)
     began = time.monotonic()
     with _early_end_told(run, told):

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from pointlora_cli.errors import ExitCode, InterruptedRunError, PointLoRAError, combined
-from pointlora_cli.services.grid_records import Cell, CellRecord, read_record, run_cell
+from pointlora_cli.services.grid_records import Cell, CellRecord, examine_record, read_record, run_cell
 from pointlora_cli.services.grid_watch import GridWatch
 from pointlora_cli.services.grid_workers import CellFailure, run_in_workers
 from pointlora_cli.services.preparation import find_problems
 from pointlora_cli.training.events import Event
+
+_ONE_BY_ONE = 3  # things of one remedy that are named each
 
 
 @dataclass(frozen=True)
@@ -59,14 +61,15 @@ def run_grid(cells: Sequence[Cell], jobs: int, watch: GridWatch) -> GridResult:
         GridError: cells failed; the others are finished and stand.
         InterruptedRunError, KeyboardInterrupt: Ctrl-C or SIGTERM; finished cells stand.
     """
-    found = [read_record(cell) for cell in cells]
+    examined = [examine_record(cell) for cell in cells]
+    found = [one if isinstance(one, CellRecord) else None for one in examined]
     pending = [index for index, record in enumerate(found) if record is None]
     check_cells([cells[index] for index in pending])
-    for cell, record in zip(cells, found, strict=True):
-        if record is not None:
-            watch.told(f"{cell.name} is finished already: {record.run}")
-        elif cell.record.exists():
-            watch.told(f"{cell.record} is damaged, or of another spec: the run is repeated")
+    for cell, one in zip(cells, examined, strict=True):
+        if isinstance(one, CellRecord):
+            watch.told(f"{cell.name} is finished already: {one.run}")
+        elif one is not None:
+            watch.told(f"{cell.record} is {one}: the run is repeated")
     numbered = [(index + 1, cells[index]) for index in pending]
     if jobs == 1:
         failures = _run_here(numbered, len(cells), watch)
@@ -81,7 +84,7 @@ def run_grid(cells: Sequence[Cell], jobs: int, watch: GridWatch) -> GridResult:
 
 
 def check_cells(cells: Sequence[Cell]) -> None:
-    """Raise what would keep any of these cells from starting, each reason once.
+    """Raise what would keep any of these cells from starting, each reason once; many of one remedy as one.
 
     Raises:
         PointLoRAError: all that is missing or wrong.
@@ -92,7 +95,21 @@ def check_cells(cells: Sequence[Cell]) -> None:
             found.setdefault(problem.message, problem)
     if found:
         summary = f"the runs cannot all start; {len(found)} things are missing or wrong:"
-        raise combined(list(found.values()), summary)
+        raise combined(_grouped(found.values()), summary)
+
+
+def _grouped(problems: Iterable[PointLoRAError]) -> list[PointLoRAError]:
+    """The problems, where more than a few of a kind have the same remedy as one that tells their number."""
+    groups: dict[tuple[type[PointLoRAError], str | None], list[PointLoRAError]] = {}
+    for problem in problems:
+        groups.setdefault((type(problem), problem.remedy), []).append(problem)
+    grouped: list[PointLoRAError] = []
+    for (kind, remedy), members in groups.items():
+        if remedy is None or len(members) <= _ONE_BY_ONE:
+            grouped += members
+        else:
+            grouped.append(kind(f"{len(members)} alike, the first: {members[0].message}", remedy))
+    return grouped
 
 
 def standing_words(cells: Sequence[Cell], what: str = "runs") -> str:

@@ -1,4 +1,4 @@
-"""What is kept of a finished cell of a grid: one small file, trusted only if it is whole and of the same spec."""
+"""What is kept of a finished cell of a grid: one small file, trusted only if whole and of the same spec and data."""
 
 from __future__ import annotations
 
@@ -14,11 +14,13 @@ from pointlora_cli import __version__
 from pointlora_cli.errors import UsageError
 from pointlora_cli.files import write_text
 from pointlora_cli.services.finetune import FinetuneResult, finetune
+from pointlora_cli.services.grid_inputs import Inputs
 from pointlora_cli.specs.base import Spec
 from pointlora_cli.specs.run import RunSpec
 from pointlora_cli.training.events import EpochDone, Event, Listener
 
 _DIGITS = 12  # of the digest in a folder's name
+_DAMAGED = "damaged, or of another spec"
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,7 @@ class Cell:
     name: str  # as a person calls it: "5w10s fold 3"
     spec: RunSpec
     record: Path  # where it is recorded
+    inputs: Inputs
 
 
 class CellRecord(Spec):
@@ -84,13 +87,28 @@ def run_cell(cell: Cell, together: int, listen: Listener) -> CellRecord:
 
 
 def read_record(cell: Cell) -> CellRecord | None:
-    """The record of a cell; None where there is none, or not a whole one of this spec and this version."""
+    """The record of a cell; None where there is none that counts."""
+    found = examine_record(cell)
+    return found if isinstance(found, CellRecord) else None
+
+
+def examine_record(cell: Cell) -> CellRecord | str | None:
+    """The record of a cell, or why it does not count; None where there is none.
+
+    It must be whole, of this spec and this version, and of the data and base weights that are there now.
+    """
     try:
         values = json.loads(cell.record.read_bytes())
         record = CellRecord.model_validate(values.pop("record"))
-    except (OSError, ValueError, AttributeError, KeyError, TypeError, RecursionError):
+        inputs = Inputs.model_validate(values.pop("inputs"))
+    except FileNotFoundError:
         return None
-    return record if values == {"seal": _seal(cell, record)} else None
+    except (OSError, ValueError, AttributeError, KeyError, TypeError, RecursionError):
+        return _DAMAGED
+    if values != {"seal": _seal(cell.spec, inputs, record)}:
+        return _DAMAGED
+    others = cell.inputs.other_than(inputs)
+    return f"of other {' and '.join(others)}" if others else record
 
 
 class _Scores:
@@ -127,12 +145,17 @@ def _record_of(result: FinetuneResult, scores: list[float], together: int) -> Ce
 
 
 def _sealed(cell: Cell, record: CellRecord) -> dict[str, object]:
-    return {"record": record.model_dump(mode="json"), "seal": _seal(cell, record)}
+    return {
+        "record": record.model_dump(mode="json"),
+        "inputs": cell.inputs.model_dump(mode="json"),
+        "seal": _seal(cell.spec, cell.inputs, record),
+    }
 
 
-def _seal(cell: Cell, record: CellRecord) -> str:
-    """Changes with any number of the record, with the spec but for its folder of runs, and with the version."""
-    return _digest([cell.spec.model_dump(mode="json", exclude={"output"}), record.model_dump(mode="json")])
+def _seal(spec: RunSpec, inputs: Inputs, record: CellRecord) -> str:
+    """Changes with any number of the record, its inputs, the spec but for its folder of runs, and the version."""
+    parts = (inputs.model_dump(mode="json"), record.model_dump(mode="json"))
+    return _digest([spec.model_dump(mode="json", exclude={"output"}), *parts])
 
 
 def _digest(values: Any) -> str:

@@ -92,8 +92,7 @@ def _require_something_to_fold(record: AdapterRecord, adapter: Path) -> None:
         model = build_model(record.spec, record.outputs)
     if model.adaptation.fold(model) is None:
         raise UsageError(
-            f"{adapter}: nothing to merge: method {record.spec.method.name} adds no linear terms to the "
-            "backbone's projections",
+            f"{adapter}: nothing to merge: method {record.spec.method.name} {model.adaptation.unfolded}",
             remedy="Use the adapter as it is; low-rank terms (methods lora and pointlora) can be merged.",
         )
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from pointlora_cli.clouds.cloud import PointCloud
 from pointlora_cli.clouds.reading import is_readable, read
+from pointlora_cli.clouds.writing import is_written_here
 from pointlora_cli.datasets.base import SPARE
 from pointlora_cli.datasets.resampling import resample
 from pointlora_cli.errors import CloudError, DataError
@@ -41,18 +42,28 @@ class Unreadable:
     error: CloudError
 
 
-def find_clouds(paths: Sequence[Path]) -> list[Path]:
+def find_clouds(paths: Sequence[Path], output: Path | None = None) -> list[Path]:
     """The files named, and every readable file in the folders named, hidden ones excepted, sorted within each.
+
+    Args:
+        paths: files, which are taken as they are, and folders.
+        output: the folder that results are written to. In a folder above it, what lies in it is left out;
+            where it is itself named, those of its files that an earlier call wrote.
 
     Raises:
         DataError: a folder holds nothing readable.
     """
+    written = None if output is None else output.expanduser().resolve()
     found: list[Path] = []
     for path in paths:
         if not path.is_dir():
             found.append(path)
             continue
-        inside = sorted(file for file in path.rglob("*") if is_readable(file) and _is_shown(file, path))
+        inside = sorted(
+            file
+            for file in path.rglob("*")
+            if is_readable(file) and _is_shown(file, path) and not _is_result(file, path, written)
+        )
         if not inside:
             raise DataError(f"{path}: no point-cloud or mesh file in this folder")
         found += inside
@@ -62,6 +73,13 @@ def find_clouds(paths: Sequence[Path]) -> list[Path]:
 def _is_shown(file: Path, folder: Path) -> bool:
     hidden = any(part.startswith(".") for part in file.relative_to(folder).parts)
     return not hidden and file.is_file()
+
+
+def _is_result(file: Path, folder: Path, written: Path | None) -> bool:
+    """Whether a file in a folder that was named is a result, not a cloud to look at."""
+    if written is None or written not in file.resolve().parents:
+        return False
+    return folder.resolve() in written.parents or is_written_here(file)
 
 
 class _Ready(NamedTuple):

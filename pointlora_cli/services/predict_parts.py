@@ -18,7 +18,7 @@ from pointlora_cli.clouds.reading import read
 from pointlora_cli.clouds.writing import write_ply
 from pointlora_cli.datasets.cells import occupied_cells
 from pointlora_cli.datasets.part_vocabulary import label_of_part
-from pointlora_cli.datasets.resampling import Resampled, resample_in_frame
+from pointlora_cli.datasets.resampling import Resampled, draw_in_frame
 from pointlora_cli.errors import CloudError, UsageError
 from pointlora_cli.services.new_files import make_folder, unused_path
 from pointlora_cli.services.predict import Unreadable
@@ -115,7 +115,7 @@ class PartPredictor:
 
     def _label(self, path: Path, cloud: PointCloud) -> Labelled:
         resampling = self._trained.record.resampling
-        resampled = resample_in_frame(cloud, resampling.points, resampling.normalize)
+        resampled = draw_in_frame(cloud, resampling.points, resampling.normalize)
         points, notices = resampled.frame.place(cloud.points), cloud.warnings
         if len(points) < resampling.points:
             notices += (f"repeated from {len(points):,} to the model's {resampling.points:,} points",)

@@ -50,7 +50,7 @@ class Prepared:
 
 
 def find_problems(spec: RunSpec) -> list[PointLoRAError]:
-    """What keeps a run from starting, as far as can be seen without reading the data."""
+    """What keeps a run from starting, as far as can be seen without reading all the data."""
     checks: tuple[Callable[[], object], ...] = (
         lambda: check_data(spec.data),
         lambda: spec.backbone.init == "random" or require_weights(spec.backbone),

@@ -206,10 +206,8 @@ class PointM2AESpec(BackboneSpec):
 class PointGPTSpec(BackboneSpec):
     """PointGPT (NeurIPS 2023): patches in a chain from near to near, each seeing only those before it.
 
-    The defaults are those of PointGPT-L, the one whose pre-training the catalogue has. By the project's
-    configurations, -B has width 768, depth 12, 12 heads and the same patch encoder, and -S has width 384,
-    depth 12, 6 heads and encoder_widths 128, 256, 512; no file of theirs was ever read here. The
-    configurations also name a drop path (0.2; 0.1 for -S), which the released blocks do not apply.
+    The defaults are those of PointGPT-L, the one whose pre-training the catalogue has, with the drop path of its
+    fine-tuning. No file of the smaller ones was ever read here.
     """
 
     name: Literal["point-gpt"] = "point-gpt"
@@ -222,17 +220,17 @@ class PointGPTSpec(BackboneSpec):
     depth: int = Field(default=24, ge=1, le=64, description="Transformer blocks.")
     heads: int = Field(default=16, ge=1, le=64, description="Attention heads; must divide the width.")
     drop_path: float = Field(
-        default=0.0,
+        default=0.2,
         ge=0,
         lt=1,
-        description="Stochastic depth of the last block; the released blocks have none.",
+        description="Stochastic depth of the last block.",
     )
     encoder_widths: tuple[int, ...] = Field(
         default=(256, 512, 1024, 2048),
         min_length=3,
         max_length=4,
-        description="Channels inside the patch encoder: four for the large one, three for the small one, "
-        "which is the other backbones'.",
+        description="Channels inside the patch encoder: four for the large one, three for that of the other "
+        "backbones.",
     )
 
     @property

@@ -200,10 +200,12 @@ class _PartSpec(DataSpec):
     )
     test_sampling: Literal["fixed", "with-replacement"] = Field(
         default="fixed",
-        description="fixed: the same points in each evaluation; with-replacement: drawn anew from data.test_seed, "
-        "as published.",
+        description="Points of an evaluation. fixed: without replacement; with-replacement: one draw by "
+        "data.test_seed, the same for all evaluations of a run (the released loops draw anew in each).",
     )
-    test_seed: int = Field(default=0, ge=0, lt=2**32, description="Seed of drawing with replacement.")
+    test_seed: int = Field(
+        default=0, ge=0, lt=2**32, description="Seed of drawing test points with replacement."
+    )
 
 
 class ShapeNetPartData(_PartSpec):

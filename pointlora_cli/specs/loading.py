@@ -74,7 +74,8 @@ def load_run_spec(
         data_root: the folder of `--data`; makes `data.source` "folder", or "segmentation-folder" where
             the task is part segmentation, and keeps the options that a folder has too, such as `data.points`.
         method: the method of `--method` in its own settings for these data and this backbone; where the
-            preset has it already, the preset's options stand.
+            preset or the file has it already, their options stand. A file that is for another method counts
+            as part of the preset, less that method.
         presets: where presets are, if not where they ship.
 
     Raises:
@@ -146,7 +147,14 @@ def _read(
 
 
 def _apply_method(layers: _Layers, method: str) -> None:
-    """Puts a method in its own settings in place of the preset's, unless some layer has that method already."""
+    """Puts a method in its own settings in place of the preset's, unless some layer has that method already.
+
+    What a file says for another method is taken for a preset: its `method` section counts for that method
+    alone, and the settings that this one has of its own stand over the rest.
+    """
+    if value_at(layers.file, ("method", "name")) not in (None, method):
+        rest = {key: value for key, value in layers.file.items() if key != "method"}
+        layers.preset, layers.file = merge(layers.preset, rest), {}
     asked = _final_tags(layers).get("method")
     if asked is not None and asked != method:
         layers.problems.append(

@@ -29,22 +29,12 @@ class Override:
         return next((at for at, part in enumerate(self.path) if index_of(part) is not None), None)
 
 
-def parse_override(text: str) -> tuple[tuple[str, ...], object]:
-    """Reads `key=value`: a dotted key, in which a number is a list index, and a YAML value.
-
-    `key=` is the empty text. A plain text is taken to its end, so a `#` in it starts no comment.
-
-    Raises:
-        SpecError: the text is malformed.
-    """
-    parsed = _read(text)
-    if isinstance(parsed, Problem):
-        raise SpecError([parsed], "--set")
-    return parsed.path, parsed.value
-
-
 def parse_overrides(texts: Sequence[str]) -> tuple[list[Override], list[Problem]]:
-    """Reads every `key=value`, and gathers what is wrong with any of them."""
+    """Reads every `key=value`, and gathers what is wrong with any of them.
+
+    The key is dotted, and a number in it is a list index; the value is YAML. `key=` is the empty text. A plain text
+    is taken to its end, so a `#` in it starts no comment.
+    """
     parsed = [_read(text) for text in texts]
     return (
         [item for item in parsed if isinstance(item, Override)],

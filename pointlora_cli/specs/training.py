@@ -112,7 +112,8 @@ class TrainSpec(Spec):
     selection: Selection = Field(
         default="last",
         description="Which epoch is kept: last; best-val (a stratified part of the training set); "
-        "best-test (the field's habit: it looks at the test set).",
+        "best-test (the field's habit: it looks at the test set). Of equal scores the first is kept; the released "
+        "loop of part segmentation keeps the later.",
     )
     val_fraction: float = Field(default=0.1, gt=0, lt=1, description="Part held out for best-val.")
     eval_every: int = Field(

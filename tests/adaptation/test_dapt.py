@@ -52,11 +52,10 @@ def adapter_by_hand(adapter, u):
 def test_the_adapter_adds_to_the_feed_forward_network_and_makes_a_prompt():
     adaptation, before = build(), sequence(prompts=1)
     u, mlp = random_tokens(8), random_tokens(8)
-    block = adaptation.blocks[1]
-    a = adapter_by_hand(block.adapter, u)
+    a = adapter_by_hand(adaptation.adapters[1], u)
     torch.testing.assert_close(adaptation.feed_forward(1, before, u, mlp), mlp + a)
     after = adaptation.block_output(1, before)
-    at = block.at("prompt")
+    at = adaptation.scale_shift.blocks[1]["prompt"]
     prompt = F.gelu(a).sum(dim=1) / 8 * at.gamma + at.beta  # of all tokens, the class token included
     torch.testing.assert_close(after.tokens[:, 1], prompt)
     assert after.layout == TokenLayout(1, PATCHES, prompts=2)
@@ -70,7 +69,7 @@ def test_scale_and_shift_follow_every_layer_each_with_its_own():
     for layer in range(2):
         for place, width in (("norm1", 1), ("norm2", 1), ("qkv", 3), ("proj", 1), ("fc1", 4), ("fc2", 1)):
             values = torch.randn(2, 7, width * WIDTH, dtype=torch.float64)
-            at = adaptation.blocks[layer].at(place)
+            at = adaptation.scale_shift.blocks[layer][place]
             if place.startswith("norm"):
                 changed = adaptation.normalized(layer, place, values)
             else:
@@ -84,7 +83,7 @@ def test_positions_are_added_once_and_to_scaled_and_shifted_patches():
     adaptation, before = build(), sequence()
     positions = random_tokens(1 + PATCHES)
     after = adaptation.enter(replace(before, positions=positions), [])
-    at = adaptation.patch_scale_shift
+    at = adaptation.scale_shift.patches
     torch.testing.assert_close(after.tokens[:, 0], before.tokens[:, 0] + positions[:, 0])
     expected = before.tokens[:, 1:] * at.gamma + at.beta + positions[:, 1:]
     torch.testing.assert_close(after.tokens[:, 1:], expected)
@@ -115,11 +114,11 @@ def test_the_sequence_grows_by_a_prompt_with_each_block():
 def test_adapters_start_at_nothing_and_scale_and_shift_close_to_the_identity():
     adaptation = tiny_model("dapt").adaptation
     u = torch.randn(2, 5, 16)
-    for block in adaptation.blocks:
-        assert block.adapter(u).eq(0).all()
-        assert block.adapter.bottleneck.down.weight.std() > 0.05
+    for adapter, block in zip(adaptation.adapters, adaptation.scale_shift.blocks, strict=True):
+        assert adapter(u).eq(0).all()
+        assert adapter.bottleneck.down.weight.std() > 0.05
         for place in ("norm1", "fc1", "prompt"):
-            at = block.at(place)
+            at = block[place]
             assert 0 < (at.gamma - 1).abs().max() < 0.1
             assert 0 < at.beta.abs().max() < 0.1
 
@@ -145,7 +144,7 @@ def test_weight_decay_spares_scale_and_shift_and_not_the_adapters():
     decayed, undecayed = decay_groups(build_classifier(tiny_spec("dapt"), 3))
     own = {name for name in decayed if name.startswith("adaptation.")}
     assert own == {
-        f"adaptation.blocks.{layer}.adapter.{part}.weight"
+        f"adaptation.adapters.{layer}.{part}.weight"
         for layer in range(2)
         for part in ("strength", "bottleneck.down", "bottleneck.up")
     }

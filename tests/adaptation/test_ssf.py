@@ -21,7 +21,7 @@ def model_with(gamma, beta):
 def places():
     return [
         name
-        for name, module in tiny_model("ssf").adaptation.named_modules()
+        for name, module in tiny_model("ssf").adaptation.scale_shift.named_modules()
         if isinstance(module, ScaleShift)
     ]
 
@@ -44,7 +44,7 @@ def test_each_changes_what_comes_out_and_learns(place):
     model = model_with(1, 0)
     with torch.no_grad():
         before = model(POINTS).feature
-        own = model.adaptation.get_submodule(place)
+        own = model.adaptation.scale_shift.get_submodule(place)
         # Uneven, for a shift of all keys alike, or of all of a norm's inputs, changes nothing.
         own.gamma.copy_(torch.linspace(0.5, 1.5, len(own.gamma)))
         own.beta.copy_(torch.linspace(-1, 1, len(own.beta)))
@@ -57,7 +57,7 @@ def test_each_changes_what_comes_out_and_learns(place):
 def test_class_token_and_patches_are_told_apart():
     model, seen = model_with(1, 0), []
     with torch.no_grad():
-        model.adaptation.patches.gamma.zero_()
+        model.adaptation.scale_shift.patches.gamma.zero_()
         model.backbone.blocks[0].norm1.register_forward_pre_hook(
             lambda module, inputs: seen.append(inputs[0])
         )

@@ -109,6 +109,7 @@ def test_the_table_holds_them_too_and_no_run_is_repeated(finished):
             assert f"{row['trained'] / 1e6:.3f}" in line
     assert "std of a sample over the seeds 0, 1" in again.out
     assert "epoch kept: the last epoch" in again.out
+    assert "the process, with PyTorch, data and what earlier runs in it left" in table
     assert max(len(line.rstrip()) for line in again.out.splitlines() if "─" in line) <= 80
 
 

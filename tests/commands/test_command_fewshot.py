@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import signal
 import threading
+from pathlib import Path
 
 import pytest
 from command_line import call, start
 from fewshot_files import fewshot_options, write_episodes
+from rich.console import Console
 
+from pointlora_cli.commands.fewshot import _document, _draw
+from pointlora_cli.services.fewshot import FewShotResult
+from pointlora_cli.services.grid_records import CellRecord
+from pointlora_cli.specs.loading import load_run_spec
 from pointlora_cli.training.drawing import PointDrawing
 
 
@@ -56,6 +63,47 @@ def test_finished_folds_are_not_repeated_and_the_table_says_what_was_kept(finish
     assert "0 of 2" in again.out
     assert "the best epoch on the test set" in again.out
     assert re.search(rf"mean ± std +{re.escape(first.document['settings'][0]['text'])}", again.out)
+
+
+def made_up(folds, *changes, method="idpt"):
+    """A result of the published protocol, nearly."""
+    values = {"run": "r", "score": 0.97, "score_name": "accuracy", "best": None, "last": None, "clouds": 9}
+    values |= {"kept_epoch": 1, "epochs": 1, "trained": 1, "total": 2, "device": "cpu", "together": 1}
+    record = CellRecord(**values, peak_memory=None, seconds=1.0)
+    spec = load_run_spec(preset="modelnet40-fewshot", method=method, overrides=changes)
+    return FewShotResult(spec, Path("records"), (record,) * folds, frozenset())
+
+
+@pytest.mark.parametrize(
+    ("result", "shown"),
+    [
+        (made_up(10), ["97.3 ± 2.1"]),
+        (made_up(9), []),
+        (made_up(10, "data.episodes=generated"), []),
+        (made_up(10, "train.epochs=20"), []),
+        (made_up(10, method="dapt"), ["96.8 ± 1.8 (unverified)"]),
+        (made_up(10, method="lora"), []),
+    ],
+)
+def test_the_published_mean_stands_below_that_of_the_ten_published_folds(result, shown):
+    console = Console(width=100, file=io.StringIO())
+    _draw(console, [result])
+    text = console.file.getvalue()
+    assert [one["value"] for one in _document([result])["settings"][0]["published"]] == [
+        float(one.split()[0]) for one in shown
+    ]
+    assert all(one in text for one in shown)
+    assert ("published: " in text) is bool(shown)
+
+
+def test_another_method_runs_in_its_own_settings(files, tmp_path):
+    options = [*fewshot_options(files, "train.epochs=1", scales=False), "-o", tmp_path, "--json"]
+    outcome = call("fewshot", "--method", "vpt", "--folds", "1", *options)
+    assert outcome.code == 0, outcome.err
+    assert outcome.document["method"] == "vpt"
+    refused = call("fewshot", "--method", "vptt", "-o", tmp_path)
+    assert (refused.code, refused.out) == (2, "")
+    assert "did you mean 'vpt'?" in refused.err
 
 
 def test_votes_draw_from_the_stored_points_of_an_episode(files, tmp_path, monkeypatch):

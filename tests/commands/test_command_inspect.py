@@ -40,6 +40,13 @@ def test_trained_parameters_of_the_official_models(matrix):
     assert {key: found[key] for key in TRAINED} == TRAINED
 
 
+def test_the_backbone_s_percentage_is_left_out_where_the_head_is_larger(elsewhere):
+    assert "of the backbone's" in call("inspect", "--preset", "shapenetpart").out.replace("\n", " ")
+    small = call("inspect", "--preset", "segmentation-folder", "--classes", "4").out
+    assert "of all" in small
+    assert "the backbone's" not in small
+
+
 def test_the_matrix_counts_or_refuses_every_cell(matrix):
     keys = {(cell["task"], cell["backbone"], cell["method"]) for cell in matrix}
     assert len(keys) == len(matrix) == 2 * len(BACKBONES) * len(METHODS)

@@ -13,7 +13,7 @@ from labelled_folder import fill, layered
 from pointlora_cli.clouds.labelled import read_labelled
 from pointlora_cli.clouds.reading import read
 from pointlora_cli.clouds.writing import write_ply
-from pointlora_cli.datasets.resampling import resample_in_frame
+from pointlora_cli.datasets.resampling import draw_in_frame
 from pointlora_cli.services import predict_parts
 from pointlora_cli.services.trained_model import load_trained_model
 
@@ -81,7 +81,7 @@ def test_labels_are_the_models_own_at_each_point(run, tmp_path, monkeypatch):
     assert call("predict", path, "-a", run, "-c", "Bed", "-o", tmp_path / "out").code == 0
     trained = load_trained_model(run / "adapter")
     cloud = read(path)
-    points, frame = resample_in_frame(cloud, 64, "unit-sphere")
+    points, frame = draw_in_frame(cloud, 64, "unit-sphere")
     place = [category.name for category in trained.record.categories].index("Bed")
     category = trained.record.categories[place]
     with torch.inference_mode():
@@ -126,6 +126,20 @@ def test_only_category_is_implied_and_parts_is_the_folder(run_of_one, elsewhere)
         assert word in outcome.out
     assert call("predict", "a.ply", "-a", run_of_one).code == 0
     assert sorted(path.name for path in (elsewhere / "parts").iterdir()) == ["a-2.ply", "a.ply"]
+
+
+def test_a_folder_is_searched_without_the_results_in_it(run_of_one, elsewhere):
+    a_cloud(elsewhere / "a.ply")
+    assert call("predict", ".", "-a", run_of_one).code == 0
+    assert call("predict", ".", "-a", run_of_one).code == 0
+    assert sorted(path.name for path in (elsewhere / "parts").iterdir()) == ["a-2.ply", "a.ply"]
+    (elsewhere / "own").mkdir()
+    np.savetxt(elsewhere / "own" / "b.xyz", layered(80, [1, 2], 3)[0])
+    for _ in range(2):
+        assert call("predict", "own", "-a", run_of_one, "-o", "own").code == 0
+    assert sorted(path.name for path in (elsewhere / "own").iterdir()) == ["b-2.ply", "b.ply", "b.xyz"]
+    again = call("predict", "parts/a.ply", "-a", run_of_one, "-o", "parts")
+    assert again.code == 0, again.err  # named itself
 
 
 def test_category_must_be_named_where_there_are_several(run, elsewhere):

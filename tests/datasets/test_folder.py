@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from command_line import TINY_BACKBONE, TINY_TRAINING, call, only_run, sets
+from labelled_folder import fill as fill_labelled
 
 from pointlora_cli.datasets.build import check_data, class_names, load_data
 from pointlora_cli.datasets.splits import stratified_split
@@ -110,6 +111,39 @@ def test_train_and_test_folders_are_the_split(clouds, tmp_path):
     assert data.notices == ()
 
 
+def test_the_split_is_found_in_any_case_and_what_lies_beside_it_is_said(tmp_path):
+    for part in ("Train", "TEST", "val"):
+        for name in ("a", "b"):
+            fill(tmp_path / part / name, 2)
+    data = load(tmp_path)
+    assert (len(data.train), len(data.test)) == (4, 4)
+    assert data.notices == (f"{tmp_path}: only Train/ and TEST/ are used; left out: val/",)
+    (tmp_path / "train").mkdir()
+    with pytest.raises(DataError, match="has Train/ and train/, so it is not clear"):
+        load(tmp_path)
+
+
+def test_folders_whose_clouds_lie_deeper_are_named(clouds):
+    fill(clouds / "pine" / "scans", 2)
+    assert (
+        f"left out: {clouds / 'pine'}: no cloud lies in it; its clouds lie deeper (scans/)"
+        in load(clouds).notices
+    )
+    with pytest.raises(DataError, match=r"found 0 class folders .* deeper \(ball/, cube/, rare/\)"):
+        check_data(FolderData(root=str(clouds.parent)))
+
+
+def test_labelled_clouds_without_classes_are_told_what_they_are_for(tmp_path):
+    fill(tmp_path / "plain", 2)
+    with pytest.raises(DataError) as caught:
+        check_data(FolderData(root=str(tmp_path / "plain")))
+    assert "segmentation-folder" not in caught.value.remedy
+    fill_labelled(tmp_path / "labelled", 2, [0, 1])
+    with pytest.raises(DataError) as caught:
+        check_data(FolderData(root=str(tmp_path / "labelled")))
+    assert "--preset segmentation-folder" in caught.value.remedy
+
+
 @pytest.mark.parametrize("part", ["train", "test"])
 def test_half_a_split_is_refused(tmp_path, part):
     fill(tmp_path / part / "a", 2)
@@ -164,7 +198,8 @@ def test_hidden_and_other_files_are_not_clouds(clouds):
     data = load(clouds)
     assert data.classes == expected.classes
     assert same(data.train, expected.train)
-    assert not any("left out" in notice for notice in data.notices)
+    left_out = [notice for notice in data.notices if "left out" in notice]
+    assert left_out == [f"left out: {clouds / 'empty'}: no cloud lies in it"]
     assert any("2 files in class folders are no clouds" in notice for notice in data.notices)
 
 

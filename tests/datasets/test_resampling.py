@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pointlora_cli.clouds.cloud import from_coordinates
-from pointlora_cli.datasets.resampling import canonical_points, resample, resample_in_frame
+from pointlora_cli.datasets.resampling import canonical_points, draw_in_frame, resample
 
 
 def cloud_of(points):
@@ -33,11 +33,29 @@ def test_shape_type_and_frame(count, normalize):
 
 @pytest.mark.parametrize("offset", [0.0, 1e7])
 @pytest.mark.parametrize("normalize", ["none", "center", "unit-sphere"])
-def test_frame_places_every_point_where_the_resampled_cloud_has_it(normalize, offset):
+def test_frame_places_every_point_where_the_drawn_points_are(normalize, offset):
     cloud = cloud_of(random_points(500) + offset)
-    points, frame = resample_in_frame(cloud, 64, normalize)
+    points, frame = draw_in_frame(cloud, 64, normalize)
     placed = {tuple(point) for point in frame.place(cloud.points)}
     assert {tuple(point) for point in points} <= placed
+
+
+def test_points_are_drawn_as_densely_as_the_cloud_is():
+    dense, sparse = random_points(9000) * 0.01, random_points(1000, seed=1) * 0.01 + [5, 0, 0]
+    points, _ = draw_in_frame(cloud_of(np.concatenate([dense, sparse])), 512, "none")
+    assert 0.06 < (points[:, 0] > 2).mean() < 0.14  # farthest points would be half and half
+    assert len(np.unique(points, axis=0)) == 512
+
+
+@pytest.mark.parametrize("count", [2, 30, 64, 700])
+def test_drawing_depends_on_no_order_and_repeats_evenly(count):
+    given = random_points(count)
+    drawn, _ = draw_in_frame(cloud_of(given), 64, "unit-sphere")
+    again, _ = draw_in_frame(cloud_of(np.concatenate([given[::-1], given])), 64, "unit-sphere")
+    np.testing.assert_array_equal(drawn, again)
+    _, times = np.unique(drawn, axis=0, return_counts=True)
+    assert len(times) == min(count, 64)
+    assert times.max() - times.min() <= 1
 
 
 @pytest.mark.parametrize("count", [2, 30, 64, 1000])

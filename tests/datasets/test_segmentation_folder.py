@@ -9,8 +9,9 @@ from labelled_folder import fill, layered
 from pointlora_cli.clouds.reading import read
 from pointlora_cli.clouds.writing import write_ply
 from pointlora_cli.datasets.build import check_data, load_part_data
+from pointlora_cli.datasets.label_oddities import CloudLabels, odd_labels
 from pointlora_cli.datasets.part_vocabulary import PartVocabulary, label_of_part
-from pointlora_cli.datasets.resampling import resample_in_frame
+from pointlora_cli.datasets.resampling import draw_in_frame
 from pointlora_cli.datasets.segmentation_folder import folder_outputs, load_labelled_clouds
 from pointlora_cli.errors import DataError
 from pointlora_cli.specs.data import SegmentationFolderData
@@ -62,7 +63,7 @@ def test_points_are_whole_clouds_with_their_labels_in_the_unit_sphere(root):
 
 def test_predicting_places_a_cloud_as_training_did(root):
     file = root / "chair" / "002.ply"
-    expected = resample_in_frame(read(file), 32, "unit-sphere").frame.place(read(file).points)
+    expected = draw_in_frame(read(file), 32, "unit-sphere").frame.place(read(file).points)
     assert any(
         points.shape == expected.shape and (points == expected).all() for points, _ in every_cloud(load(root))
     )
@@ -187,6 +188,68 @@ def test_other_layouts_are_refused_before_a_cloud_is_read(tmp_path, layout, mess
         check_data(spec(root))
     assert str(root) in caught.value.message
     assert caught.value.remedy
+
+
+def test_what_may_be_no_label_is_said(tmp_path):
+    fill(tmp_path / "many", 2, list(range(51)), points=400)
+    assert "object has 51 different ones; else say" in " ".join(load(tmp_path / "many").notices)
+    for index in range(4):
+        fill(tmp_path / "instances" / f"{index}", 1, [0, 10 * index + 1, 10 * index + 2])
+        (tmp_path / "instances" / f"{index}" / "000.ply").rename(tmp_path / "instances" / f"{index}.ply")
+        (tmp_path / "instances" / f"{index}").rmdir()
+    assert "object has 8 of 9 in one cloud only" in " ".join(load(tmp_path / "instances").notices)
+    fill(tmp_path / "fine", 4, [0, 1, 2])
+    assert "may be no label" not in " ".join(load(tmp_path / "fine").notices)
+
+
+def test_negative_labels_and_las_classes_of_nothing_are_said(root):
+    assert f"{root}: negative labels (-1) are counted as parts of their own" in load(root).notices
+    found = [[CloudLabels(np.array([0, 5]), is_las=True), CloudLabels(np.array([1, 5]), is_las=False)]]
+    assert odd_labels("scans", ["roof"], found) == [
+        "scans: the LAS class 0 (never classified) is counted as a part of its own (in 1 of 2 clouds)"
+    ]
+
+
+def test_what_can_be_seen_cheaply_is_refused_before_all_is_read(tmp_path):
+    fill(tmp_path / "few" / "a", 1, [0, 1])
+    fill(tmp_path / "few" / "b", 1, [0, 1])
+    with pytest.raises(DataError, match="nothing is left to test on"):
+        check_data(spec(tmp_path / "few"))
+    fill(tmp_path / "bare" / "a", 2, [0, 1])
+    (tmp_path / "bare" / "b").mkdir()
+    write_ply(tmp_path / "bare" / "b" / "x.ply", layered(30, [0], 1)[0])
+    with pytest.raises(DataError, match=r"cloud of category b: .*x\.ply: no property with labels"):
+        check_data(spec(tmp_path / "bare"))
+    fill(tmp_path / "bare" / "b", 1, [0, 1])
+    (tmp_path / "bare" / "b" / "000.ply").rename(tmp_path / "bare" / "b" / "y.ply")
+    check_data(spec(tmp_path / "bare"))  # the other one is left out when all is read
+
+
+def test_too_many_parts_are_remedied_by_their_cause(tmp_path):
+    fill(tmp_path / "instances" / "a", 1, list(range(300)), points=900)
+    fill(tmp_path / "instances" / "b", 2, [0, 1])
+    with pytest.raises(DataError) as caught:
+        load(tmp_path / "instances")
+    assert "data.label" in caught.value.remedy
+    for index in range(16):
+        fill(tmp_path / "categories" / f"{index}", 2, list(range(17)), points=100)
+    with pytest.raises(DataError, match="takes 2 to 255 parts") as caught:
+        load(tmp_path / "categories")
+    assert "fewer categories" in caught.value.remedy
+
+
+def test_evaluating_on_clouds_of_no_category_explains_the_layout(root, tmp_path):
+    data = load(root)
+    vocabulary = PartVocabulary.of_names(data.categories, data.parts, data.part_names)
+    fill(tmp_path / "flat", 2, [7, 40])
+    with pytest.raises(DataError, match="lie in no folder of a category") as caught:
+        load_labelled_clouds(spec(tmp_path / "flat"), vocabulary)
+    assert "bed, chair" in caught.value.remedy
+    alone = load(tmp_path / "flat")
+    vocabulary = PartVocabulary.of_names(alone.categories, alone.parts, alone.part_names)
+    with pytest.raises(DataError, match="does not know: bed, chair") as caught:
+        load_labelled_clouds(spec(root), vocabulary)
+    assert "without folders of categories" in caught.value.remedy
 
 
 def test_too_few_and_too_many_parts_are_refused(tmp_path):

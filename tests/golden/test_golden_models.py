@@ -112,7 +112,7 @@ def test_loss_and_gradients(case):
 
 
 PARTS = {
-    ("dapt", "adapter_out_block0_cloud0"): lambda adaptation: adaptation.blocks[0].adapter,
+    ("dapt", "adapter_out_block0_cloud0"): lambda adaptation: adaptation.adapters[0],
     ("pointgst", "adapter_out_block0_cloud0"): lambda adaptation: adaptation.adapters[0],
     ("point-peft", "cp_adapter_out_block0_cloud0"): lambda adaptation: adaptation.blocks[0].prompt,
     ("idpt", "generated_prompt"): lambda adaptation: adaptation.generator,

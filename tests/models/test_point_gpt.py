@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from pointlora_cli.errors import DataError
 from pointlora_cli.models.base_weights import load_base
-from pointlora_cli.models.build import build_classifier, build_initialized_classifier
+from pointlora_cli.models.build import Outputs, build_classifier, build_initialized_model
 from pointlora_cli.models.official import load_official_model, official_names
 from pointlora_cli.models.point_gpt import coordinate_waves
 from pointlora_cli.models.transformer import run_blocks
@@ -29,7 +29,7 @@ BACKBONE = {
 }
 SMALL = {"encoder_widths": (8, 12, 20)}
 CENTERS, NEIGHBORS, WIDTH = 12, 8, 16
-RUNS = ("full", "linear", "mlp3", "bitfit", "lora", "adapter", "adapter-sequential", "pointgst")
+RUNS = ("full", "linear", "mlp3", "bitfit", "lora", "adapter", "adapter-sequential", "pointgst", "ssf")
 
 
 def gpt_spec(method="full", **changes):
@@ -39,7 +39,7 @@ def gpt_spec(method="full", **changes):
 
 def gpt_model(method="full", **changes):
     """A model whose weights and statistics are all of some size."""
-    model = build_initialized_classifier(gpt_spec(method, **changes), 5)
+    model = build_initialized_model(gpt_spec(method, **changes), Outputs(5))
     generator = torch.Generator().manual_seed(7)
     for name, value in model.state_dict().items():
         if value.is_floating_point():
@@ -245,7 +245,7 @@ def test_pointgpt_l_has_its_published_sizes():
 
 @pytest.mark.parametrize("method", RUNS)
 def test_methods_train_it(method):
-    model = build_initialized_classifier(gpt_spec(method), 5)
+    model = build_initialized_model(gpt_spec(method), Outputs(5))
     points, labels = clouds(8), torch.arange(8) % 5
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     frozen = {name: value.clone() for name, value in model.named_parameters() if not value.requires_grad}
@@ -296,7 +296,7 @@ def pretraining(model):
 
 def loaded(weights, path):
     torch.save({"base_model": weights}, path)
-    model = build_initialized_classifier(gpt_spec(), 5)
+    model = build_initialized_model(gpt_spec(), Outputs(5))
     spec = PointGPTSpec.model_validate({**BACKBONE, "init": "checkpoint", "weights": str(path)})
     return model, load_base(model, spec, 0)
 
@@ -305,7 +305,7 @@ def test_pretraining_files_are_read(tmp_path):
     donor = gpt_model()
     model, base = loaded(pretraining(donor), tmp_path / "pretrain.pth")
     assert base.layout == "pre-training"
-    theirs, fresh = donor.state_dict(), build_initialized_classifier(gpt_spec(), 5).state_dict()
+    theirs, fresh = donor.state_dict(), build_initialized_model(gpt_spec(), Outputs(5)).state_dict()
     supplied = {name for name in fresh if name.startswith("backbone.")}
     supplied -= {f"backbone.{name}" for name in ("cls_token", "cls_pos", "norm.weight", "norm.bias")}
     assert base.names == supplied

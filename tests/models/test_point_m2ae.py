@@ -41,9 +41,9 @@ def m2ae_spec(method="full", **changes):
 
 
 def m2ae_model(method="full", **changes):
-    from pointlora_cli.models.build import build_initialized_classifier
+    from pointlora_cli.models.build import Outputs, build_initialized_model
 
-    return build_initialized_classifier(m2ae_spec(method, **changes), 5)
+    return build_initialized_model(m2ae_spec(method, **changes), Outputs(5))
 
 
 def clouds(count=3, points=64):

@@ -42,6 +42,16 @@ def test_fewer_than_three_centers_are_all_used(centers):
     np.testing.assert_allclose(interpolate(*task).numpy(), expected, rtol=1e-5)
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_coordinates_are_weighed_in_single(dtype):
+    points, centers, features = random_task(dtype=dtype)
+    points = torch.cat([points, centers], dim=1)  # at distance zero too
+    found = interpolate(points, centers, features.float())
+    expected = interpolate(points.double(), centers.double(), features.double()).float()
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
+    assert interpolate(points, centers, features).isfinite().all()
+
+
 def test_a_point_at_a_center_has_its_feature():
     _, centers, features = random_task()
     torch.testing.assert_close(interpolate(centers, centers, features), features, atol=1e-5, rtol=0)

@@ -6,14 +6,20 @@ import json
 import multiprocessing
 import os
 import signal
+from dataclasses import replace
 
+import numpy as np
 import pytest
 from model_specs import tiny_spec
 
-from pointlora_cli.errors import DataError, DivergedError, ExitCode
+from pointlora_cli.errors import DataError, DivergedError, ExitCode, SeveralErrors
+from pointlora_cli.services.compare import plan_comparison
 from pointlora_cli.services.grid import GridError, run_grid
-from pointlora_cli.services.grid_records import Cell, read_record
+from pointlora_cli.services.grid_inputs import Inputs, InputsFinder
+from pointlora_cli.services.grid_records import Cell, examine_record, read_record
 from pointlora_cli.services.grid_workers import how_many_fit
+from pointlora_cli.specs.data import FolderData
+from pointlora_cli.specs.run import RunSpec
 from pointlora_cli.training.events import EpochDone
 
 GIB = 2**30
@@ -29,7 +35,8 @@ def spec_in(folder, method="lora", **training):
 
 
 def cell_in(folder, name="good", spec=None):
-    return Cell(name, spec or spec_in(folder), folder / "records" / f"{name}.json")
+    spec = spec or spec_in(folder)
+    return Cell(name, spec, folder / "records" / f"{name}.json", InputsFinder().find(spec))
 
 
 def diverging(folder):
@@ -109,9 +116,49 @@ def test_only_a_whole_record_of_the_same_spec_is_trusted(alone, tmp_path):
     ):
         copy = tmp_path / "copy.json"
         copy.write_text(damaged)
-        assert read_record(Cell("good", good.spec, copy)) is None
-    assert read_record(Cell("good", spec_in(folder, seed=1), good.record)) is None
-    assert read_record(Cell("good", spec_in(tmp_path), good.record)) is not None  # another folder of runs
+        assert read_record(replace(good, record=copy)) is None
+    assert read_record(replace(good, spec=spec_in(folder, seed=1))) is None
+    assert read_record(replace(good, spec=spec_in(tmp_path))) is not None  # another folder of runs
+
+
+@pytest.mark.parametrize(
+    ("now", "why"),
+    [
+        (Inputs(data="b", base="random"), "of other data"),
+        (Inputs(data="generated", base="b"), "of other base weights"),
+        (Inputs(data="b", base="b"), "of other data and base weights"),
+    ],
+)
+def test_a_record_of_other_data_or_base_weights_does_not_count(alone, now, why):
+    _, (_, good), _, _ = alone
+    assert examine_record(replace(good, inputs=now)) == why
+    assert read_record(replace(good, inputs=Inputs(data=None, base=None))) is not None  # gone, not changed
+
+
+def test_the_same_comparison_of_a_changed_folder_is_run_again(tmp_path):
+    data = tmp_path / "data"
+    for name in "ab":
+        (data / name).mkdir(parents=True)
+        for index in range(5):
+            np.save(data / name / f"{index}.npy", np.random.default_rng(index).normal(size=(64, 3)))
+
+    def compared():
+        values = spec_in(tmp_path, "linear").model_dump()
+        folder = {"source": "folder", "root": str(data), "points": 64}
+        spec = RunSpec.model_validate({**values, "data": folder})
+        watch = Watch()
+        result = run_grid(plan_comparison(["linear"], [0], lambda method, changes: spec).cells, 1, watch)
+        return result, watch.messages
+
+    first, _ = compared()
+    again, told = compared()
+    assert (len(first.trained), len(again.trained)) == (1, 0)
+    assert "is finished already" in told[0]
+    np.save(data / "a" / "more.npy", np.random.default_rng(9).normal(size=(64, 3)))
+    changed, told = compared()
+    assert len(changed.trained) == 1
+    assert "is of other data: the run is repeated" in told[0]
+    assert changed.records[0].run != first.records[0].run
 
 
 def test_what_is_finished_is_not_repeated_and_what_is_damaged_is(alone, tmp_path):
@@ -138,6 +185,19 @@ def test_nothing_starts_where_one_cell_cannot(tmp_path):
             watch,
         )
     assert (watch.begun, list(tmp_path.iterdir())) == ([], [])
+
+
+def test_many_things_of_one_remedy_are_one_line(tmp_path):
+    cells = []
+    for index in range(9):
+        data = FolderData(root=str(tmp_path / f"nowhere-{index}"))
+        cells.append(cell_in(tmp_path, f"{index}", spec_in(tmp_path).model_copy(update={"data": data})))
+    with pytest.raises(DataError, match=r"9 alike, the first: .*nowhere-0: no such folder") as caught:
+        run_grid(cells, 1, Watch())
+    assert "--data DIR" in caught.value.remedy
+    with pytest.raises(SeveralErrors, match="2 things are missing or wrong") as several:
+        run_grid(cells[:2], 1, Watch())
+    assert len(several.value.errors) == 2
 
 
 def test_several_at_once_give_the_same_and_a_killed_one_is_named(alone, tmp_path):

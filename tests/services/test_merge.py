@@ -136,6 +136,14 @@ def test_methods_without_linear_terms_are_refused(tmp_path, method):
     assert [path.name for path in tmp_path.iterdir()] == ["adapter"]
 
 
+@pytest.mark.parametrize(
+    ("method", "reason"), [("ssf", "puts shifts behind"), ("bitfit", "adds no linear terms")]
+)
+def test_the_refusal_says_what_cannot_be_folded(tmp_path, method, reason):
+    with pytest.raises(UsageError, match=f"method {method} {reason}"):
+        merge(write_adapter(tmp_path / "adapter", method))
+
+
 def test_a_refusal_does_not_need_the_base(tmp_path):
     adapter = write_adapter(tmp_path / "adapter", "mlp3")
     document = json.loads((adapter / RECORD).read_text())

@@ -16,7 +16,7 @@ from command_line import SCALES, TINY_BACKBONE, TINY_DATA, TINY_TRAINING, enviro
 
 from pointlora_cli.datasets.build import load_data
 from pointlora_cli.models.base_weights import load_base
-from pointlora_cli.models.build import build_initialized_classifier
+from pointlora_cli.models.build import Outputs, build_initialized_model
 from pointlora_cli.services.finetune import finetune
 from pointlora_cli.services.trained_model import load_trained_model
 from pointlora_cli.specs.loading import load_run_spec
@@ -67,7 +67,7 @@ EVERY = [(name, start) for start in ("random", "checkpoint") for name in METHODS
 @pytest.mark.parametrize("run", EVERY, ids="-".join)
 def test_frozen_weights_are_bit_identical_after_training(runs, run):
     result = runs[run]
-    model = build_initialized_classifier(result.spec, len(result.classes))
+    model = build_initialized_model(result.spec, Outputs(len(result.classes)))
     load_base(model, result.spec.backbone, result.spec.train.seed)
     before = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
     frozen = {name for name, parameter in model.named_parameters() if not parameter.requires_grad}

@@ -5,7 +5,7 @@ import torch
 from command_line import TINY_DATA, TINY_TRAINING, call, metrics_rows, only_run, sets
 from safetensors.torch import load_file
 
-from pointlora_cli.models.build import build_initialized_classifier
+from pointlora_cli.models.build import Outputs, build_initialized_model
 from pointlora_cli.models.official import official_names
 from pointlora_cli.specs.run import RunSpec
 
@@ -26,7 +26,7 @@ def weights(tmp_path_factory):
     spec = RunSpec.model_validate(
         {"backbone": {"name": "point-m2ae", "init": "random", **SIZES}, "method": {"name": "full"}}
     )
-    model = build_initialized_classifier(spec, 5)
+    model = build_initialized_model(spec, Outputs(5))
     names = official_names(model)
     file = {
         f"module.{names[own]}": value

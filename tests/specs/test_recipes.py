@@ -6,10 +6,71 @@ from command_line import call, tiny
 from pointlora_cli.errors import UsageError
 from pointlora_cli.specs.compatibility import METHODS, refusal
 from pointlora_cli.specs.loading import load_run_spec
+from pointlora_cli.specs.presets import preset_text
 from pointlora_cli.specs.problems import SpecError
 from pointlora_cli.specs.recipes import RECIPES, recipe_for, with_method
 
 PRESETS = ("scanobjectnn-bg", "modelnet40-8k", "modelnet40-fewshot", "shapenetpart", "quickstart")
+
+SMOOTHED = 0.2 * 40 / 39
+HEAD = {"head_lr_scale": 10.0, "decay_head_biases": True}
+LORA = {
+    **{"scale_lora": False, "sites": ["qkv", "proj"], "prompt_sites": ["qkv", "proj"]},
+    **{"block_input_prompts": True, "regularizer": {"scale_weights": [1.0, 0.25]}},
+}
+
+FROZEN = [
+    # method, its options, data, backbones, points, drop path, what else
+    ("pointlora", LORA, "scanobjectnn", "", None, 0.3, {}),
+    ("dapt", {"dropout": 0.2}, "scanobjectnn/pb-t50-rs", "", None, 0.3, {}),
+    ("dapt", {"dropout": 0.5}, "scanobjectnn/obj-bg", "", None, 0.3, {}),
+    ("dapt", {"dropout": 0.0, "patch_pooling": "none"}, "scanobjectnn/obj-only", "", None, 0.1, {}),
+    ("dapt", {"rank": 72, "dropout": 0.0, "prompt_pooling": "none"}, "modelnet40", "", None, 0.1, {}),
+    ("ppt", {}, "scanobjectnn", "", None, 0.3, {}),
+    ("ppt", {}, "modelnet40", "", 1024, 0.3, {"lr": 1e-4}),
+    (
+        "ppt",
+        {"centers": 64, "neighbors": 32},
+        "modelnet40",
+        "point-mae",
+        8192,
+        0.3,
+        {"lr": 1e-4, "batch_size": 22},
+    ),
+    ("ppt", {}, "modelnet40", "recon-plain", 8192, 0.3, {"lr": 1e-4, "batch_size": 22}),
+    (
+        "ppt",
+        {},
+        "modelnet40-fewshot",
+        "recon-plain",
+        None,
+        0.3,
+        {"batch_size": 4, "centers": 32, "neighbors": 64},
+    ),
+    ("ppt", {"width": 128}, "shapenetpart", "", None, None, {"lr": 2e-4}),
+    ("idpt", {}, "scanobjectnn", "", None, 0.1, {}),
+    ("idpt", {}, "modelnet40", "", None, 0.1, {}),
+    ("idpt", {}, "modelnet40-fewshot", "", None, 0.1, {}),
+    ("idpt", {}, "shapenetpart", "", None, None, {"lr": 2e-4}),
+    ("point-peft", {}, "scanobjectnn", "", None, 0.1, {}),
+    ("pointgst", {}, "scanobjectnn", "point-gpt", None, 0.2, {"lr": 1e-4, "batch_size": 64}),
+    ("pointgst", {}, "modelnet40", "point-gpt", None, 0.2, {"lr": 1e-4, "batch_size": 128}),
+    ("pointgst", {}, "scanobjectnn", "", None, 0.1, {}),
+    ("pointgst", {}, "modelnet40", "", None, 0.1, {}),
+    ("full", {}, "scanobjectnn", "recon", None, 0.2, {"lr": 2e-5, **HEAD}),
+    ("full", {}, "modelnet40", "recon", None, 0.2, {"lr": 1e-5, **HEAD}),
+    ("full", {}, "modelnet40-fewshot", "recon", None, 0.1, HEAD),
+    ("full", {}, "shapenetpart", "recon", None, None, {"lr": 1e-4, "head_lr_scale": 10.0}),
+    ("linear", {}, "scanobjectnn", "recon", None, None, {"lr": 1e-4, **HEAD}),
+    ("linear", {}, "modelnet40", "recon", 8192, None, {"lr": 5e-5, **HEAD}),
+    ("linear", {}, "modelnet40", "recon", None, None, {"lr": 1e-4, **HEAD}),
+    ("mlp3", {}, "scanobjectnn", "recon", None, None, {"lr": 1e-4, **HEAD}),
+    ("mlp3", {}, "modelnet40", "recon", 8192, None, {"lr": 5e-5, **HEAD}),
+    ("mlp3", {}, "modelnet40", "recon", None, None, {"lr": 1e-4, **HEAD}),
+    ("full", {}, "scanobjectnn", "point-bert", None, None, {"label_smoothing": SMOOTHED}),
+    ("full", {}, "modelnet40", "point-bert", None, None, {"label_smoothing": SMOOTHED}),
+    ("full", {}, "modelnet40-fewshot", "point-bert", None, None, {"label_smoothing": SMOOTHED}),
+]
 
 
 def settings(preset, method, *changes):
@@ -114,20 +175,59 @@ def test_the_recipe_is_that_of_the_data_in_the_end():
     assert (spec.method.patch_pooling, spec.backbone.drop_path) == ("none", 0.1)
 
 
-def test_two_methods_asked_for_are_refused(tmp_path):
+def test_two_methods_asked_for_are_refused():
+    with pytest.raises(SpecError, match=r"method\.name: 'lora' is not the method of --method \(dapt\)"):
+        load_run_spec(preset="quickstart", method="dapt", overrides=["method.name=lora"])
+
+
+def test_a_file_for_another_method_counts_as_the_preset(tmp_path):
     file = tmp_path / "run.yaml"
-    file.write_text("method: {name: lora}\n")
-    for layers in ({"spec_file": file}, {"overrides": ["method.name=lora"]}):
-        with pytest.raises(SpecError, match=r"method\.name: 'lora' is not the method of --method \(dapt\)"):
-            load_run_spec(preset="quickstart", method="dapt", **layers)
-    same = load_run_spec(preset="quickstart", method="lora", spec_file=file)
-    assert same.method.name == "lora"
+    file.write_text(preset_text("scanobjectnn"))  # of PointLoRA, with its drop path of 0.3
+    own = load_run_spec(spec_file=file, method="pointlora")
+    assert (own.method.name, own.backbone.drop_path) == ("pointlora", 0.3)
+    other = load_run_spec(spec_file=file, method="idpt")
+    assert other.model_copy(update={"name": "x"}) == load_run_spec(
+        preset="scanobjectnn", method="idpt"
+    ).model_copy(update={"name": "x"})
+    assert (other.method.name, other.backbone.drop_path) == ("idpt", 0.1)
+    changed = load_run_spec(spec_file=file, method="idpt", overrides=["backbone.drop_path=0.2"])
+    assert changed.backbone.drop_path == 0.2
 
 
 def test_unknown_methods_are_refused_with_the_nearest():
     for attempt in (lambda: with_method(load_run_spec(), "daptt"), lambda: load_run_spec(method="daptt")):
         with pytest.raises(UsageError, match=r"there is no method 'daptt'.*did you mean 'dapt'"):
             attempt()
+
+
+def test_no_recipe_has_changed():
+    found = []
+    for recipe in RECIPES:
+        values = recipe.values()
+        options = {key: value for key, value in values.pop("method").items() if key != "name"}
+        drop_path = values.pop("backbone", {}).get("drop_path")
+        rest = {key: value for section in values.values() for key, value in section.items()}
+        backbones = ",".join(recipe.backbones)
+        found.append((recipe.method.name, options, recipe.data, backbones, recipe.points, drop_path, rest))
+    assert found == FROZEN
+
+
+@pytest.mark.parametrize("method", ["full", "linear", "lora", "pointgst"])
+@pytest.mark.parametrize(("preset", "batch"), [("scanobjectnn", 64), ("modelnet40", 128)])
+def test_point_gpt_has_its_own_rate_batch_and_drop_path_with_every_method(preset, batch, method):
+    spec = load_run_spec(preset=preset, method=method, overrides=["backbone.name=point-gpt"])
+    training = (spec.backbone.drop_path, spec.optimizer.lr, spec.train.batch_size)
+    assert training == (0.2, 1e-4, batch)
+
+
+@pytest.mark.parametrize("method", ["full", "lora"])
+def test_point_m2ae_has_the_network_and_the_loss_of_modelnet40_there(method):
+    spec = load_run_spec(preset="modelnet40", method=method, overrides=["backbone.name=point-m2ae"])
+    assert (spec.backbone.neighbors, spec.backbone.pooling) == ((16, 8, 8), "sum")
+    assert spec.train.label_smoothing == 0.3
+    spec = load_run_spec(preset="scanobjectnn", method=method, overrides=["backbone.name=point-m2ae"])
+    assert (spec.backbone.neighbors, spec.backbone.pooling) == ((32, 16, 16), "concat")
+    assert spec.train.label_smoothing == 0
 
 
 def test_every_recipe_names_its_source_and_is_found():

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from pointlora_cli.specs.overrides import apply_override, parse_override, parse_overrides
+from pointlora_cli.specs.overrides import apply_override, parse_overrides
 from pointlora_cli.specs.problems import SpecError
 
 
@@ -54,18 +54,20 @@ from pointlora_cli.specs.problems import SpecError
     ],
 )
 def test_values_are_read_as_yaml(text, value):
-    path, read = parse_override(f"a.b={text}")
-    assert path == ("a", "b")
-    assert read == value
-    assert type(read) is type(value)
+    (override,), problems = parse_overrides([f"a.b={text}"])
+    assert (override.path, problems) == (("a", "b"), [])
+    assert override.value == value
+    assert type(override.value) is type(value)
 
 
 def test_not_a_number_is_read():
-    assert math.isnan(parse_override("a=.nan")[1])
+    (override,), _ = parse_overrides(["a=.nan"])
+    assert math.isnan(override.value)
 
 
 def test_keys_are_dotted_with_numbers_for_indices():
-    assert parse_override(" method.scales.0.keep = 16") == (("method", "scales", "0", "keep"), 16)
+    (override,), _ = parse_overrides([" method.scales.0.keep = 16"])
+    assert (override.path, override.value) == (("method", "scales", "0", "keep"), 16)
 
 
 @pytest.mark.parametrize(
@@ -90,9 +92,9 @@ def test_keys_are_dotted_with_numbers_for_indices():
     ],
 )
 def test_malformed_texts_say_why(text, words):
-    with pytest.raises(SpecError) as caught:
-        parse_override(text)
-    assert words in caught.value.message
+    overrides, (problem,) = parse_overrides([text])
+    assert overrides == []
+    assert words in SpecError([problem], "--set").message
 
 
 def test_malformed_texts_are_gathered():

@@ -9,7 +9,7 @@ from model_specs import METHODS, tiny_model, tiny_spec
 
 from pointlora_cli.errors import DataError, IntegrityError
 from pointlora_cli.models.base_weights import load_base
-from pointlora_cli.models.build import build_initialized_classifier
+from pointlora_cli.models.build import Outputs, build_initialized_model
 from pointlora_cli.services.trained_model import load_trained_model
 from pointlora_cli.specs.loading import load_run_spec
 from pointlora_cli.training.adapter_file import RECORD, WEIGHTS, apply_adapter, read_adapter, save_adapter
@@ -31,7 +31,7 @@ def moved(method="pointlora", seed=0):
 
 def fresh(method="pointlora", seed=0):
     spec, model = tiny_spec(method, train={"seed": seed}), None
-    model = build_initialized_classifier(spec, len(CLASSES))
+    model = build_initialized_model(spec, Outputs(len(CLASSES)))
     return model, load_base(model, spec.backbone, seed)
 
 
@@ -64,7 +64,7 @@ def test_it_holds_what_changed_and_not_the_frozen_weights(tmp_path):
 
 def test_the_published_model_s_adapter_is_under_five_per_cent_of_the_model(tmp_path):
     spec = load_run_spec(preset="scanobjectnn", overrides=["backbone.init=random"])
-    model = build_initialized_classifier(spec, 15)
+    model = build_initialized_model(spec, Outputs(15))
     base = load_base(model, spec.backbone, 0)
     save_adapter(tmp_path, model, base, spec, tuple(f"class{i}" for i in range(15)), {})
     adapter = sum(path.stat().st_size for path in tmp_path.iterdir())
