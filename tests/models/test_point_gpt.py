@@ -26,6 +26,7 @@ BACKBONE = {
     "depth": 2,
     "heads": 2,
     "encoder_widths": (8, 10, 12, 20),
+    "drop_path": 0.0,
 }
 SMALL = {"encoder_widths": (8, 12, 20)}
 CENTERS, NEIGHBORS, WIDTH = 12, 8, 16
