@@ -1,6 +1,7 @@
 """Small run specs for tests."""
 
 import torch
+from torch.nn import functional as F
 
 from pointlora_cli.adaptation.point_peft import PointPEFT
 from pointlora_cli.models.build import Outputs, build_initialized_model
@@ -99,3 +100,20 @@ def tiny_model(method="pointlora", /, classes=5, **changes):
         clouds = torch.rand(6, 64, 3, generator=torch.Generator().manual_seed(0))
         model.adaptation.fill_bank(model.adaptation.prior(clouds))
     return model
+
+
+def assert_it_learns(model, points, labels, steps):
+    """Train a classifier on one batch: its loss falls, all that trains has a gradient, the rest stays as it was."""
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    frozen = {name: value.clone() for name, value in model.named_parameters() if not value.requires_grad}
+    optimizer = torch.optim.AdamW(trained, lr=0.01)
+    losses = []
+    for _ in range(steps):
+        optimizer.zero_grad()
+        loss = F.cross_entropy(model(points).logits, labels)
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert all(parameter.grad is not None for parameter in trained)
+    assert min(losses[-3:]) < losses[0]
+    assert all(model.get_parameter(name).equal(value) for name, value in frozen.items())

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 import signal
-import threading
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from typing import TypeVar
 
 from pointlora_cli.errors import DataError
+from pointlora_cli.processes import cores, end_with_parent
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -37,7 +36,7 @@ def map_in_workers(
         DataError: a process died.
         Exception: whatever `function` raises.
     """
-    workers = min(_cores(), len(items) // few)
+    workers = min(cores(), len(items) // few)
     if workers < 2:
         yield from map(function, items)
         return
@@ -55,22 +54,8 @@ def map_in_workers(
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _cores() -> int:
-    """Cores that this process may use; fewer than there are in a container or a batch job."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 def _follow_parent() -> None:
     """Ctrl-C goes to the whole group, and the parent alone answers it; when it is killed, end with it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
+    end_with_parent()

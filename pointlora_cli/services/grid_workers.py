@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import multiprocessing
-import os
 import signal
-import threading
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -20,9 +18,10 @@ import torch
 
 from pointlora_cli import __version__
 from pointlora_cli.errors import ExitCode, PointLoRAError, Terminated
+from pointlora_cli.processes import cores, end_with_parent
 from pointlora_cli.services.grid_records import Cell, CellRecord, run_cell
 from pointlora_cli.services.grid_watch import GridWatch
-from pointlora_cli.services.peak_memory import cores, free_memory
+from pointlora_cli.services.peak_memory import free_memory
 from pointlora_cli.training.devices import resolve_device
 from pointlora_cli.training.events import Event, Listener, StepDone, TrainingStarted
 
@@ -282,11 +281,4 @@ def _heed_parent() -> None:
     signal.signal(signal.SIGTERM, stop)
     if hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
+    end_with_parent()

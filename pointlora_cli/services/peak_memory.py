@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path
 
@@ -44,13 +43,6 @@ def free_memory(device: torch.device) -> int | None:
         return free
     found = [room for room in (_available(), _room_in_group()) if room is not None]
     return min(found, default=None)
-
-
-def cores() -> int:
-    """Cores that this process may use; fewer than there are in a container or a batch job."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _reset() -> bool:

@@ -32,7 +32,7 @@ class ClassificationTask(Task):
         device: torch.device,
         dtype: torch.dtype,
     ) -> None:
-        super().__init__(model, device, dtype)
+        super().__init__(model, splits, device, dtype)
         changes = torch.Generator(device).manual_seed(spec.train.seed + 1)
         self._spec = spec
         self._splits = splits
@@ -40,16 +40,6 @@ class ClassificationTask(Task):
         self._labels = torch.from_numpy(splits.train.labels).to(device)  # (n,)
         self._draw = PointDrawing(spec.data, changes)
         self._augment = Augmentation(spec.augmentation, changes)
-
-    @property
-    def train_clouds(self) -> int:
-        """Clouds to learn from."""
-        return len(self._splits.train)
-
-    @property
-    def evaluated_clouds(self) -> int:
-        """Clouds that each epoch is evaluated on."""
-        return len(self._splits.evaluated)
 
     def step(self, chosen: Tensor) -> StepOutput:
         """Forward and backward of the training clouds `chosen` (B,)."""

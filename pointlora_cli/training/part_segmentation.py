@@ -50,7 +50,7 @@ class PartSegmentationTask(Task):
         device: torch.device,
         dtype: torch.dtype,
     ) -> None:
-        super().__init__(model, device, dtype)
+        super().__init__(model, splits, device, dtype)
         self._spec = spec
         self._data = data
         self._splits = splits
@@ -66,16 +66,6 @@ class PartSegmentationTask(Task):
         self._offsets = torch.from_numpy(train.offsets).to(device)  # (n + 1,)
         self._category = torch.from_numpy(train.category).to(device)  # (n,)
         self._masks = part_masks(parts, max(labels.stop for labels in parts), device)
-
-    @property
-    def train_clouds(self) -> int:
-        """Clouds to learn from."""
-        return len(self._splits.train)
-
-    @property
-    def evaluated_clouds(self) -> int:
-        """Clouds that each epoch is evaluated on."""
-        return len(self._splits.evaluated)
 
     def step(self, chosen: Tensor) -> StepOutput:
         """Forward and backward of the training clouds `chosen` (B,)."""

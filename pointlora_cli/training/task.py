@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sized
 from dataclasses import dataclass
 from typing import Generic, NamedTuple, TypeVar
 
@@ -12,7 +13,7 @@ from torch import Tensor
 from pointlora_cli.models.adapted import AdaptedModel
 from pointlora_cli.training.metrics import AnyMetrics
 
-Clouds = TypeVar("Clouds")
+Clouds_co = TypeVar("Clouds_co", bound=Sized, covariant=True)
 
 
 class StepOutput(NamedTuple):
@@ -23,31 +24,25 @@ class StepOutput(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Splits(Generic[Clouds]):
+class Splits(Generic[Clouds_co]):
     """The clouds of a run."""
 
-    train: Clouds  # what it learns from
-    evaluated: Clouds  # what its epochs are evaluated on
-    test: Clouds  # what its kept weights are evaluated on
+    train: Clouds_co  # what it learns from
+    evaluated: Clouds_co  # what its epochs are evaluated on
+    test: Clouds_co  # what its kept weights are evaluated on
 
 
 class Task(ABC):
     """A model, what it learns from, and how it is asked. It belongs to one run: each step draws anew."""
 
-    def __init__(self, model: AdaptedModel, device: torch.device, dtype: torch.dtype) -> None:
+    def __init__(
+        self, model: AdaptedModel, splits: Splits[Sized], device: torch.device, dtype: torch.dtype
+    ) -> None:
         self.model = model
+        self.train_clouds = len(splits.train)
+        self.evaluated_clouds = len(splits.evaluated)  # those that each epoch is evaluated on
         self.device = device
         self.dtype = dtype  # of the arithmetic
-
-    @property
-    @abstractmethod
-    def train_clouds(self) -> int:
-        """Clouds to learn from."""
-
-    @property
-    @abstractmethod
-    def evaluated_clouds(self) -> int:
-        """Clouds that each epoch is evaluated on."""
 
     @abstractmethod
     def step(self, chosen: Tensor) -> StepOutput:

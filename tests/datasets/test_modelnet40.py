@@ -291,11 +291,11 @@ def test_the_raw_tree_is_sampled_from_the_first_row_of_each_file(tmp_path):
 
 def test_several_processes_convert_the_same(tmp_path, home, monkeypatch):
     write_raw(tmp_path / "raw", ("chair", "tv_stand"), (8, 1))
-    monkeypatch.setattr(workers, "_cores", lambda: 1)
+    monkeypatch.setattr(workers, "cores", lambda: 1)
     alone = load_stored(str(tmp_path / "raw"))
     for path in home.rglob("arrays.json"):
         path.unlink()
-    monkeypatch.setattr(workers, "_cores", lambda: 2)
+    monkeypatch.setattr(workers, "cores", lambda: 2)
     together = load_stored(str(tmp_path / "raw"))
     np.testing.assert_array_equal(alone.train_points, together.train_points)
     np.testing.assert_array_equal(alone.test_points, together.test_points)

@@ -24,7 +24,7 @@ def expected(points, count, skip):
 @pytest.mark.parametrize("skip", [False, True])
 @pytest.mark.parametrize("number", [3, 130])
 def test_the_farthest_are_kept_in_order(number, skip, monkeypatch):
-    monkeypatch.setattr(workers, "_cores", lambda: 2)  # 130 clouds are shared between two processes
+    monkeypatch.setattr(workers, "cores", lambda: 2)  # 130 clouds are shared between two processes
     points = clouds(number)
     points[:, ::5] *= 0.01
     told = []

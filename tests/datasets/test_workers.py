@@ -19,7 +19,7 @@ from pointlora_cli.errors import DataError
 
 @pytest.fixture(autouse=True)
 def two_cores(monkeypatch):
-    monkeypatch.setattr(workers, "_cores", lambda: 2)
+    monkeypatch.setattr(workers, "cores", lambda: 2)
 
 
 def test_many_items_come_in_order_from_other_processes():
@@ -50,7 +50,7 @@ SLOW = """
 import sys, time
 from pointlora_cli.datasets import workers
 from pointlora_cli.errors import Terminated
-workers._cores = lambda: 2
+workers.cores = lambda: 2
 if __name__ == "__main__":
     done = workers.map_in_workers(time.sleep, [0.05] * 2000, few=4)
     next(done)

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from model_specs import METHODS, tiny_spec
+from model_specs import METHODS, assert_it_learns, tiny_spec
 from pydantic import ValidationError
 from torch import nn
 from torch.nn import functional as F
@@ -246,21 +246,9 @@ def test_pointgpt_l_has_its_published_sizes():
 
 @pytest.mark.parametrize("method", RUNS)
 def test_methods_train_it(method):
-    model = build_initialized_model(gpt_spec(method), Outputs(5))
-    points, labels = clouds(8), torch.arange(8) % 5
-    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    frozen = {name: value.clone() for name, value in model.named_parameters() if not value.requires_grad}
-    optimizer = torch.optim.AdamW(trained, lr=0.01)
-    losses = []
-    for _ in range(10):
-        optimizer.zero_grad()
-        loss = F.cross_entropy(model(points).logits, labels)
-        loss.backward()
-        optimizer.step()
-        losses.append(loss.item())
-    assert all(parameter.grad is not None for parameter in trained)
-    assert min(losses[-3:]) < losses[0]
-    assert all(model.get_parameter(name).equal(value) for name, value in frozen.items())
+    assert_it_learns(
+        build_initialized_model(gpt_spec(method), Outputs(5)), clouds(8), torch.arange(8) % 5, 10
+    )
 
 
 @pytest.mark.parametrize("method", ["vpt", "vpt-shallow", "idpt", "dapt", "ppt", "point-peft", "pointlora"])
