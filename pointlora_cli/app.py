@@ -13,6 +13,7 @@ import typer
 
 from pointlora_cli import __version__
 from pointlora_cli.commands import (
+    bench,
     compare,
     doctor,
     download,
@@ -23,6 +24,7 @@ from pointlora_cli.commands import (
     merge,
     predict,
     presets,
+    pretrain,
     validate,
 )
 from pointlora_cli.errors import (
@@ -30,6 +32,7 @@ from pointlora_cli.errors import (
     ExitCode,
     InterruptedRunError,
     PointLoRAError,
+    ToldError,
     UsageError,
 )
 from pointlora_cli.signals import stopped_by_signals
@@ -43,6 +46,7 @@ app = typer.Typer(
 
 COMMANDS: dict[str, Callable[..., None]] = {
     "download": download.download,
+    "pretrain": pretrain.pretrain,
     "finetune": finetune.finetune,
     "fewshot": fewshot.fewshot,
     "compare": compare.compare,
@@ -51,6 +55,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "inspect": inspect.inspect,
     "merge": merge.merge,
     "validate": validate.validate,
+    "bench": bench.bench,
     "doctor": doctor.doctor,
 }
 for _name, _command in COMMANDS.items():
@@ -88,8 +93,10 @@ def run(arguments: Sequence[str]) -> int:  # noqa: PLR0911 - one return for each
     """Run the command line; return its exit code."""
     with stopped_by_signals() as received:
         try:
-            code = app(list(arguments), prog_name="pointlora", standalone_mode=False)
+            code = app(list(arguments), prog_name="pointlora", standalone_mode=False, obj=tuple(arguments))
             sys.stdout.flush()
+        except ToldError as error:
+            return int(error.exit_code)
         except PointLoRAError as error:
             return _report(error, arguments)
         except _ParserError as error:

@@ -95,6 +95,18 @@ class Terminated(KeyboardInterrupt):
     """SIGTERM, raised where Ctrl-C would raise KeyboardInterrupt."""
 
 
+class LostProcessError(UsageError):
+    """One of the processes that train together ended without a word, most likely killed."""
+
+
+class ToldError(PointLoRAError):
+    """Another process of the run says what is wrong; this one ends with the same exit code, and says nothing."""
+
+    def __init__(self, exit_code: int) -> None:
+        super().__init__("told by another process of the run")
+        self.exit_code = ExitCode(exit_code)
+
+
 class SeveralErrors(PointLoRAError):  # noqa: N818 - it holds them
     """Several errors at once, shown together; kind and exit code are the gravest's."""
 

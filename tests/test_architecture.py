@@ -14,20 +14,21 @@ PACKAGE = Path(pointlora_cli.__file__).parent
 # Each room, and the rooms it may import from besides itself.
 BASE = {"errors", "files", "__init__"}
 LOW = BASE | {"specs"}
+BESIDE = {"processes", "process_map"}
 ROOMS = {
     "errors": set(),
     "files": {"errors"},
     "processes": set(),
+    "process_map": {"errors", "processes"},
     "specs": BASE,
     "ops": BASE,
     "clouds": BASE,
     "catalog": BASE,
     "models": LOW | {"ops", "adaptation", "catalog"},
     "adaptation": LOW | {"ops", "models"},
-    "datasets": LOW | {"ops", "clouds", "catalog", "processes"},
+    "datasets": LOW | BESIDE | {"ops", "clouds", "catalog"},
     "training": LOW | {"ops", "clouds", "models", "adaptation", "datasets"},
-    "services": LOW
-    | {"ops", "clouds", "catalog", "models", "adaptation", "datasets", "training", "processes"},
+    "services": LOW | BESIDE | {"ops", "clouds", "catalog", "models", "adaptation", "datasets", "training"},
     "console": LOW | {"datasets", "models", "training", "catalog"},
     "commands": LOW | {"services", "console", "training", "datasets", "catalog"},
     "signals": {"errors"},

@@ -9,7 +9,7 @@ import laspy
 import numpy as np
 import pytest
 import yaml
-from command_line import TINY_BACKBONE, TINY_DATA, TINY_TRAINING, call, sets
+from command_line import TINY_BACKBONE, TINY_DATA, TINY_TRAINING, call, only_run, sets
 from faulty_server import FaultyServer
 from labelled_folder import fill
 from official_checkpoint import write_checkpoint
@@ -25,6 +25,7 @@ COMMANDS = [line for line in LINES if line.startswith("pointlora ")]
 SMALL = [*(change for change in TINY_DATA if change.startswith("data.points")), *TINY_BACKBONE]
 SMALL += ["train.batch_size=4", "train.device=cpu"]
 SCALES = "method.scales=[{centers: 8, neighbors: 8, keep: 2}]"
+PRETRAIN = "pretrain --data my_clouds/"
 
 
 def box(path, *size, seed=0):
@@ -74,8 +75,12 @@ def place(elsewhere, monkeypatch):
 def arguments_of(command):
     """The command's arguments, and settings that make its network small."""
     arguments = shlex.split(command)[1:]
+    if arguments[0] == "pretrain":
+        return [*arguments, *sets(*SMALL, "masking.decoder_heads=2", "train.epochs=1")]
     if arguments[0] not in {"finetune", "compare"}:
         return arguments
+    if "--base" in arguments:  # which brings its sizes
+        return [*arguments, *sets(SCALES, *TINY_TRAINING)]
     scales = (
         [] if {"compare", "--method", "segmentation-folder", "method.name=full"} & {*arguments} else [SCALES]
     )
@@ -104,6 +109,10 @@ def test_a_command_runs(place, command):
     if command.startswith("pointlora finetune --preset scanobjectnn"):
         assert call("download", "point-mae").code == 0
         assert call("download", "scanobjectnn", "--from-dir", "ScanObjectNN").code == 0
+    if "--base runs/NAME" in command:
+        assert call(*arguments_of(f"pointlora {PRETRAIN}")).code == 0
+        Path("my_clouds").rename("labelled")
+        command = command.replace("runs/NAME", str(only_run(Path("runs"))))
     outcome = call(*arguments_of(command))
     assert outcome.code == 0, outcome.err
     assert outcome.out

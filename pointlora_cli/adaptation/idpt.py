@@ -29,6 +29,7 @@ from pointlora_cli.adaptation.base import Adaptation, Shape, Trained
 from pointlora_cli.models.tokens import TokenSequence
 from pointlora_cli.ops.feature_neighbors import nearest_features
 from pointlora_cli.ops.gathering import gather
+from pointlora_cli.ops.pooling import maximum
 from pointlora_cli.specs.method import IDPTMethod
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ class EdgeConvolution(NormedLinear):
         of_difference, of_center = self.linear.weight.chunk(2, dim=1)
         there, here = F.linear(features, of_difference), F.linear(features, of_center - of_difference)
         edges = gather(there, indices) + here[:, :, None]  # (B, G, k, C)
-        return F.leaky_relu(self.normalized(edges).amax(dim=2), SLOPE)
+        return F.leaky_relu(maximum(self.normalized(edges), dim=2), SLOPE)
 
 
 class PromptGenerator(nn.Module):

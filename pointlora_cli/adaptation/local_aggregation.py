@@ -18,6 +18,7 @@ from torch.nn import functional as F
 from pointlora_cli.models.transformer import DropPath
 from pointlora_cli.ops.gathering import gather
 from pointlora_cli.ops.neighbors import nearest_neighbors, squared_distances
+from pointlora_cli.ops.pooling import maximum
 from pointlora_cli.ops.sampling import farthest_point_sampling
 
 if TYPE_CHECKING:
@@ -106,6 +107,6 @@ class LocalAggregation(nn.Module):
         """Patches (B, G, C) -> the same; `pick` gives the tokens (B, ..., C) at indices (B, ...)."""
         members = pick(groups.members).flatten(0, 1)  # (B*L, K, C)
         members = members + drop_path(self.attention(self.norm(members)))
-        pooled = F.gelu(group_norm(members.amax(dim=1))).view(*groups.centers.shape, -1)
+        pooled = F.gelu(group_norm(maximum(members, dim=1))).view(*groups.centers.shape, -1)
         summaries = pooled + CENTER_SHARE * pick(groups.centers)  # (B, L, C)
         return patches + LOCAL_SHARE * (groups.weights.to(summaries.dtype) @ summaries)

@@ -29,7 +29,10 @@ class Prior:
     @torch.no_grad()
     def __call__(self, points: Tensor) -> Tensor:
         """The maximum of the normalised patches; there is no class token, as in pre-training."""
-        backbone = self.backbone.to(points)  # its device and type
+        backbone = self.backbone
+        own = backbone.norm.weight
+        if (own.device, own.dtype) != (points.device, points.dtype):
+            backbone.to(points)
         (patches,) = backbone.patches(points, [self.scale])
         sequence = TokenSequence(
             patches.tokens,

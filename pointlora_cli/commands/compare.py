@@ -19,6 +19,7 @@ from pointlora_cli.commands.options import (
     Preset,
     SpecFile,
     load_spec,
+    refuse_pretraining,
 )
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ def compare(
         common.insert(0, f"backbone.name={json.dumps(backbone)}")
 
     def load(method: str, changes: Sequence[str]) -> RunSpec:
-        return load_spec(
+        loaded = load_spec(
             preset,
             spec,
             data,
@@ -88,6 +89,8 @@ def compare(
             device=device,
             output=output,
         )
+        refuse_pretraining(loaded)
+        return loaded
 
     from pointlora_cli.services.compare import plan_comparison
 

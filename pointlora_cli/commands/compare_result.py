@@ -10,6 +10,7 @@ from pointlora_cli.console.compare_tables import ComparedMethod, ComparedTable
 from pointlora_cli.console.documents import parameters_document
 from pointlora_cli.console.tables import SELECTION_WORDS, plain_table
 from pointlora_cli.services.compare import Comparison, Standing
+from pointlora_cli.services.grid_records import run_directory
 from pointlora_cli.services.inspect import Inspection
 
 
@@ -100,7 +101,8 @@ def _cells(comparison: Comparison, standing: Standing) -> list[dict[str, object]
         cell: dict[str, object] = {"seed": seed, "finished": record is not None}
         if record is not None:
             cell |= record.model_dump(mode="json", exclude={"score_name"})
-            cell["run"] = str(comparison.folder.parent / record.run)
+            run = run_directory(comparison.folder.parent, record)
+            cell["run"] = None if run is None else str(run)
         cells.append(cell)
     return cells
 

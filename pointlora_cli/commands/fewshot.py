@@ -108,10 +108,12 @@ def _refuse_contradictions(
 
 def _document(results: list[FewShotResult]) -> dict[str, object]:
     from pointlora_cli.console.fewshot_tables import mean_and_deviation
+    from pointlora_cli.services.grid_records import run_directory
     from pointlora_cli.services.spread import spread
 
     settings = []
     for result in results:
+        runs = [run_directory(result.folder.parent, fold) for fold in result.folds]
         found = spread([fold.score for fold in result.folds])
         settings.append(
             {
@@ -129,9 +131,9 @@ def _document(results: list[FewShotResult]) -> dict[str, object]:
                         "fold": number,
                         "accuracy": fold.score,
                         **fold.model_dump(exclude={"score", "score_name"}),
-                        "run": str(result.folder.parent / fold.run),
+                        "run": None if run is None else str(run),
                     }
-                    for number, fold in enumerate(result.folds)
+                    for number, (fold, run) in enumerate(zip(result.folds, runs, strict=True))
                 ],
                 "trained_now": sorted(result.trained),
             }

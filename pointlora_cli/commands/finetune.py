@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pointlora_cli.commands.devices import Devices, among_others, are_started
 from pointlora_cli.commands.options import (
     AsJson,
     Data,
@@ -16,24 +17,51 @@ from pointlora_cli.commands.options import (
     Preset,
     SpecFile,
     load_spec,
+    refuse_pretraining,
+    require_resumable,
 )
+from pointlora_cli.commands.rehearsal_result import show_rehearsal
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from pointlora_cli.services.finetune import FinetuneResult, Rehearsal
+    from pointlora_cli.console.screen import Screen
+    from pointlora_cli.services.finetune import FinetuneResult
+    from pointlora_cli.services.rehearsal import Rehearsal
+    from pointlora_cli.specs.run import RunSpec
+    from pointlora_cli.training.distribution import Distribution
 
 
 def finetune(
+    context: typer.Context,
     preset: Preset = None,
     method: Method = None,
     spec: SpecFile = None,
     data: Data = None,
+    base: Annotated[
+        Path | None,
+        typer.Option(
+            "--base",
+            metavar="RUN",
+            help="Start from what `pointlora pretrain` left: a run directory, or its pretrained.safetensors. The "
+            "network's sizes, its patches and the points of a cloud are those of that run.",
+        ),
+    ] = None,
     overrides: Overrides = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="The folder for run directories.")
     ] = None,
     device: Device = None,
+    devices: Devices = None,
+    resume: Annotated[
+        Path | None,
+        typer.Option(
+            "--resume",
+            metavar="RUN",
+            help="Go on with a run directory that was stopped, bit for bit as if it had not been, on the same "
+            "machine's CPU; with as many --devices.",
+        ),
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Make every check and one real step; write nothing.")
     ] = False,
@@ -48,27 +76,76 @@ def finetune(
       pointlora finetune --data my_clouds/ --set train.epochs=50
       pointlora finetune --preset segmentation-folder --data my_labelled_points/
       pointlora finetune --preset scanobjectnn --set backbone.weights=pretrain.pth
+      pointlora finetune --base runs/pretrain-quickstart-20260131-120000 --data my_clouds/
+      pointlora finetune --preset scanobjectnn --devices 4 --set train.batch_size=8
+      torchrun --nproc-per-node 4 -m pointlora_cli finetune --preset scanobjectnn
+      pointlora finetune --resume runs/quickstart-20260131-120000
     """
-    from pointlora_cli.console.progress import TrainingProgress
     from pointlora_cli.console.screen import Screen
 
-    screen = Screen(as_json=as_json)
-    run_spec = load_spec(preset, spec, data, overrides, method=method, device=device, output=output)
-    from pointlora_cli.services import finetune as service
+    def load() -> RunSpec:
+        file = spec
+        if resume is not None:
+            require_resumable(resume, output=output, dry_run=dry_run)
+            if spec is None and preset is None and data is None:
+                file = resume / "spec.yaml"
+        loaded = load_spec(
+            preset, file, data, overrides, method=method, base=base, device=device, output=output
+        )
+        refuse_pretraining(loaded)
+        return loaded
 
-    evaluated = "val" if run_spec.train.selection == "best-val" else "test"
-    if run_spec.task == "part-segmentation":
+    if are_started(context, devices, load):
+        return
+    screen = Screen(as_json=as_json)
+    with among_others(screen) as distribution:
+        run_spec = load()
+        distribution.take_device(run_spec.train.device)
+        if distribution.leads:
+            outcome = _led(run_spec, screen, resume, distribution, dry_run=dry_run)
+        else:
+            _follow(run_spec, resume, distribution, dry_run=dry_run)
+            return
+    _show(screen, outcome)
+
+
+def _led(
+    spec: RunSpec, screen: Screen, resumed: Path | None, distribution: Distribution, *, dry_run: bool
+) -> FinetuneResult | Rehearsal:
+    """The run, shown as it goes on."""
+    from pointlora_cli.console.progress import TrainingProgress
+    from pointlora_cli.services.finetune import finetune, resume
+    from pointlora_cli.services.rehearsal import rehearse
+
+    evaluated = "val" if spec.train.selection == "best-val" else "test"
+    if spec.task == "part-segmentation":
         evaluated += " mIoU"
     with TrainingProgress(screen, evaluated=evaluated) as progress:
         if dry_run:
-            rehearsal = service.rehearse(run_spec, progress)
-        else:
-            result = service.finetune(run_spec, progress)
+            return rehearse(spec, progress, distribution)
+        if resumed is not None:
+            return resume(resumed, progress, asked=spec, distribution=distribution)
+        return finetune(spec, progress, distribution=distribution)
+
+
+def _follow(spec: RunSpec, resumed: Path | None, distribution: Distribution, *, dry_run: bool) -> None:
+    """The same in a process that another one leads."""
+    from pointlora_cli.services.rehearsal import rehearse
+    from pointlora_cli.services.taking_part import take_part
+
     if dry_run:
-        screen.result(
-            "finetune", _rehearsal_document(rehearsal), lambda console: _draw_rehearsal(console, rehearsal)
-        )
+        rehearse(spec, lambda event: None, distribution)
     else:
+        take_part(spec, distribution, resumed)
+
+
+def _show(screen: Screen, outcome: FinetuneResult | Rehearsal) -> None:
+    from pointlora_cli.services.rehearsal import Rehearsal
+
+    if isinstance(outcome, Rehearsal):
+        show_rehearsal(screen, "finetune", outcome)
+    else:
+        result = outcome
         screen.result("finetune", _document(result), lambda console: _draw(console, result))
 
 
@@ -117,40 +194,3 @@ def _draw(console: Console, result: FinetuneResult) -> None:
     console.print(table)
     category = " --category NAME" if len(result.categories) > 1 else ""
     console.print(f"Next: pointlora predict CLOUD{category} --adapter {literal(result.run)}", soft_wrap=True)
-
-
-def _rehearsal_document(rehearsal: Rehearsal) -> dict[str, object]:
-    from pointlora_cli.console.documents import parameters_document
-
-    return {
-        "dry_run": True,
-        "task": rehearsal.spec.task,
-        "classes": list(rehearsal.classes),
-        "train_clouds": rehearsal.train_clouds,
-        "evaluated_clouds": rehearsal.evaluated_clouds,
-        "steps_per_epoch": rehearsal.steps_per_epoch,
-        "parameters": parameters_document(rehearsal.parameters),
-        "loss": rehearsal.loss,
-        "step_seconds": round(rehearsal.step_seconds, 4),
-        "device": rehearsal.device,
-        "precision": rehearsal.precision,
-        "spec": rehearsal.spec.model_dump(mode="json"),
-    }
-
-
-def _draw_rehearsal(console: Console, rehearsal: Rehearsal) -> None:
-    from pointlora_cli.console.tables import plain_table
-
-    table = plain_table("dry run", "", title=f"{rehearsal.spec.name}: everything is in place")
-    counts = rehearsal.parameters
-    kind = "parts" if rehearsal.spec.task == "part-segmentation" else "classes"
-    table.add_row("training clouds", f"{rehearsal.train_clouds:,} in {len(rehearsal.classes)} {kind}")
-    table.add_row("evaluated clouds", f"{rehearsal.evaluated_clouds:,}")
-    table.add_row("epochs", f"{rehearsal.spec.train.epochs} of {rehearsal.steps_per_epoch} steps")
-    table.add_row(
-        "trained parameters", f"{counts.trained:,} of {counts.total:,} ({counts.trained_percent:.2f} %)"
-    )
-    table.add_row(
-        "one step", f"loss {rehearsal.loss:.4f} in {rehearsal.step_seconds:.2f} s on {rehearsal.device}"
-    )
-    console.print(table)

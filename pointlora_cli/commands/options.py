@@ -57,13 +57,14 @@ Jobs = Annotated[
         "-j",
         min=0,
         max=1024,
-        help="Runs at once, each in a process of its own; the CPU's threads are divided among them, a GPU is "
-        "shared. 0: the first alone, then as many as free memory holds with half as much again to spare, and "
-        "at most one per core.",
+        help="Runs at once, each in a process of its own; the CPU's threads are divided among them, and GPUs "
+        "are taken in turn. 0: the first alone, then as many as free memory holds with half as much again to "
+        "spare, and at most one per core.",
     ),
 ]
 
 DEFAULT_RUNS = Path("runs")
+_FIRST = {"folder": "quickstart"}
 
 
 def load_spec(
@@ -73,10 +74,12 @@ def load_spec(
     overrides: list[str] | None,
     *,
     method: str | None = None,
+    base: Path | None = None,
     device: str | None = None,
     output: Path | None = None,
+    otherwise: str = "folder",
 ) -> RunSpec:
-    """The run spec that these options ask for; `--data` alone means the preset `folder`.
+    """The run spec that these options ask for; `--data` alone means the preset `otherwise`.
 
     Raises:
         UsageError: none of preset, spec and data is given, or the spec is wrong.
@@ -86,15 +89,49 @@ def load_spec(
     from pointlora_cli.errors import UsageError
     from pointlora_cli.specs.loading import load_run_spec
 
+    if base is not None:
+        from pointlora_cli.services.pretrained_base import base_changes
     if preset is None and spec_file is None:
         if data is None:
             raise UsageError(
                 "nothing says what to run: give --preset NAME, --spec FILE or --data DIR",
-                remedy="Try --preset quickstart; `pointlora presets` lists the others.",
+                remedy=f"Try --preset {_FIRST.get(otherwise, otherwise)}; `pointlora presets` lists the others.",
             )
-        preset = "folder"
-    changes = list(overrides or [])
+        preset = otherwise
+    changes = [*(base_changes(base) if base is not None else []), *(overrides or [])]
     # In quotes: a folder's name may look like a number.
     changes += [f"train.device={json.dumps(device, ensure_ascii=False)}"] if device else []
     changes += [f"output.dir={json.dumps(str(output), ensure_ascii=False)}"] if output else []
     return load_run_spec(preset=preset, spec_file=spec_file, data_root=data, method=method, overrides=changes)
+
+
+def require_resumable(run: Path, *, output: Path | None, dry_run: bool) -> None:
+    """Raise unless `--resume` can go on with a run directory, with these options beside it.
+
+    Raises:
+        UsageError: an option does not go with it.
+        DataError: there is no such run.
+    """
+    from pointlora_cli.errors import UsageError
+    from pointlora_cli.services.runs import RunDirectory
+
+    given = "--output" if output is not None else "--dry-run" if dry_run else None
+    if given is not None:
+        raise UsageError(
+            f"{given} does not go with --resume: the run goes on where it is", remedy=f"Leave out {given}."
+        )
+    RunDirectory.find(run)
+
+
+def refuse_pretraining(spec: RunSpec) -> None:
+    """Raise where a spec is of a pre-training, which has a command of its own.
+
+    Raises:
+        UsageError: it is.
+    """
+    from pointlora_cli.errors import UsageError
+
+    if spec.task == "pretraining":
+        raise UsageError(
+            f"{spec.name}: the task pretraining has a command of its own", remedy="Use pointlora pretrain."
+        )

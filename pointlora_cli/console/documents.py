@@ -10,14 +10,17 @@ from pointlora_cli.models.counting import ParameterCounts
 from pointlora_cli.training.adapter_file import CategoryRecord
 from pointlora_cli.training.metrics import AnyMetrics, Metrics
 from pointlora_cli.training.part_metrics import PartMetrics
+from pointlora_cli.training.reconstruction_metrics import ReconstructionMetrics
 
 
 def metrics_document(
     classes: Sequence[str], categories: Sequence[CategoryRecord], metrics: AnyMetrics
 ) -> dict[str, Any]:
-    """What an evaluation found, of either task."""
+    """What an evaluation found, of any task."""
     if isinstance(metrics, PartMetrics):
         return _part_document(categories, metrics)
+    if isinstance(metrics, ReconstructionMetrics):
+        return {"clouds": metrics.count, **metrics.row(), "loss": _number(metrics.loss)}
     return _class_document(classes, metrics)
 
 

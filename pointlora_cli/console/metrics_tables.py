@@ -1,4 +1,4 @@
-"""What an evaluation found, of either task, as tables."""
+"""What an evaluation found, of any task, as tables."""
 
 from __future__ import annotations
 
@@ -12,14 +12,17 @@ from pointlora_cli.console.wording import literal
 from pointlora_cli.training.adapter_file import CategoryRecord
 from pointlora_cli.training.metrics import AnyMetrics
 from pointlora_cli.training.part_metrics import PartMetrics
+from pointlora_cli.training.reconstruction_metrics import ReconstructionMetrics
 
 
 def metrics_tables(
     classes: Sequence[str], categories: Sequence[CategoryRecord], metrics: AnyMetrics, console: Console
 ) -> list[Table]:
-    """The tables by class, as wide as `console` lets them be, or by category."""
+    """The tables by class, as wide as `console` lets them be, or by category; of reconstructions there are none."""
     if isinstance(metrics, PartMetrics):
         return [category_table(categories, metrics)]
+    if isinstance(metrics, ReconstructionMetrics):
+        return []
     return [class_table(classes, metrics), confusion_table(classes, metrics, console)]
 
 
@@ -34,6 +37,10 @@ def category_table(categories: Sequence[CategoryRecord], metrics: PartMetrics) -
 
 def score_rows(metrics: AnyMetrics) -> list[tuple[str, str]]:
     """Names and values of an evaluation's figures; the first is what the kept epoch is chosen by."""
+    if isinstance(metrics, ReconstructionMetrics):
+        distance = f"[bold]{1000 * metrics.loss:.3f}[/] of {metrics.count:,} clouds"
+        probe = [] if metrics.probe is None else [("linear probe", f"{percent(metrics.probe)} %")]
+        return [(f"{metrics.distance} × 1000", distance), *probe]
     if isinstance(metrics, PartMetrics):
         others = [("class mIoU", metrics.class_miou), ("point accuracy", metrics.point_accuracy)]
     else:

@@ -11,6 +11,7 @@ from pointlora_cli.console.data_progress import DataBar
 from pointlora_cli.console.screen import Screen
 from pointlora_cli.datasets.progress import DataProgress
 from pointlora_cli.training.events import EpochDone, Event, Notice, StepDone, TrainingStarted
+from pointlora_cli.training.metrics import AnyMetrics
 
 
 class TrainingProgress:
@@ -23,7 +24,7 @@ class TrainingProgress:
         self._task: TaskID | None = None
         self._epochs = 0
         self._steps = 0
-        self._score: float | None = None
+        self._score: AnyMetrics | None = None  # of the newest evaluation
         self._rate = 0.0
         self._data = DataBar(screen)
         self._bar = Progress(
@@ -71,21 +72,28 @@ class TrainingProgress:
         self._rate = event.clouds_per_second
         if not self._live or self._task is None:
             return
-        status = f"loss {event.loss:.3f}  train {event.accuracy:.1%}"
-        if self._score is not None:
-            status += f"  {self._evaluated} {self._score:.1%}"
-        status += f"  {event.clouds_per_second:,.0f} clouds/s"
         self._bar.update(
-            self._task, completed=event.epoch * self._steps + event.step, epoch=event.epoch + 1, status=status
+            self._task,
+            completed=event.epoch * self._steps + event.step,
+            epoch=event.epoch + 1,
+            status=f"{self._status(event)}  {event.clouds_per_second:,.0f} clouds/s",
         )
+
+    def _status(self, event: StepDone) -> str:
+        """What the bar says of the epoch so far."""
+        score = "" if self._score is None else f"  {self._evaluated} {self._score.score:.1%}"
+        return f"loss {event.loss:.3f}  train {event.accuracy:.1%}{score}"
 
     def _show_epoch(self, event: EpochDone) -> None:
         if event.evaluation is not None:
-            self._score = event.evaluation.score
+            self._score = event.evaluation
         if self._live:
             return
-        line = f"epoch {event.epoch + 1}/{self._epochs}  lr {event.lr:.2e}  loss {event.loss:.4f}  "
-        line += f"train {event.accuracy:.2%}"
-        if event.evaluation is not None:
-            line += f"  {self._evaluated} {event.evaluation.score:.2%}"
+        line = f"epoch {event.epoch + 1}/{self._epochs}  lr {event.lr:.2e}  {self._summary(event)}"
         self._screen.err.print(f"{line}  {self._rate:,.0f} clouds/s", soft_wrap=True)
+
+    def _summary(self, event: EpochDone) -> str:
+        """What the line of an epoch says of it."""
+        evaluation = event.evaluation
+        score = "" if evaluation is None else f"  {self._evaluated} {evaluation.score:.2%}"
+        return f"loss {event.loss:.4f}  train {event.accuracy:.2%}{score}"

@@ -16,20 +16,28 @@ from pointlora_cli.datasets.segmentation_folder import (
     load_segmentation_folder,
     require_segmentation_folder,
 )
+from pointlora_cli.datasets.shapenet55 import load_shapenet55, shapenet55_files
 from pointlora_cli.datasets.shapenetpart import load_shapenetpart, require_shapenetpart
 from pointlora_cli.datasets.shapenetpart_tree import PARTS
-from pointlora_cli.datasets.shapes.generator import SHAPE_CLASSES, ShapeOptions, generate_shapes
+from pointlora_cli.datasets.shapes.collection import collection_classes
+from pointlora_cli.datasets.shapes.generator import ShapeOptions
+from pointlora_cli.datasets.shapes.many import generate_many
+from pointlora_cli.datasets.unlabelled import UnlabelledData
+from pointlora_cli.datasets.unlabelled_folder import load_unlabelled_folder, unlabelled_files
 from pointlora_cli.specs.data import (
     AnyClassificationData,
     AnyData,
     AnyPartData,
+    AnyUnlabelledData,
     FewShotData,
     FolderData,
     ModelNet40Data,
     ScanObjectNNData,
     SegmentationFolderData,
+    ShapeNet55Data,
     ShapeNetPartData,
     ShapesData,
+    UnlabelledFolderData,
 )
 
 
@@ -42,7 +50,7 @@ def load_data(spec: AnyClassificationData, listen: DataListener = unheard) -> Cl
     """
     match spec:
         case ShapesData():
-            return _generate(spec)
+            return _generate(spec, listen)
         case FolderData():
             return load_folder(spec)
         case ScanObjectNNData():
@@ -53,7 +61,7 @@ def load_data(spec: AnyClassificationData, listen: DataListener = unheard) -> Cl
             return load_fewshot(spec, listen)
 
 
-def _generate(spec: ShapesData) -> ClassificationData:
+def _generate(spec: ShapesData, listen: DataListener) -> ClassificationData:
     options = ShapeOptions(
         points=spec.points,
         rotate=spec.rotate,
@@ -61,10 +69,19 @@ def _generate(spec: ShapesData) -> ClassificationData:
         noise=spec.noise,
         occlusion=spec.occlusion,
         clutter=spec.clutter,
+        ray_noise=spec.ray_noise,
+        falloff=spec.falloff,
+        holes=spec.holes,
+        fragments=spec.fragments,
+        outliers=spec.outliers,
+        distinct=spec.distinct,
+        airborne=spec.airborne,
+        varied=spec.varied,
     )
-    train = generate_shapes(spec.clouds_per_class, spec.seed, "train", options)
-    test = generate_shapes(spec.test_clouds_per_class, spec.seed, "test", options)
-    return ClassificationData(SHAPE_CLASSES, LabelledClouds(*train), LabelledClouds(*test))
+    classes = collection_classes(spec.collection)
+    train = generate_many(spec.clouds_per_class, spec.seed, "train", options, classes, listen)
+    test = generate_many(spec.test_clouds_per_class, spec.seed, "test", options, classes, listen)
+    return ClassificationData(classes, LabelledClouds(*train), LabelledClouds(*test))
 
 
 def load_part_data(spec: AnyPartData, listen: DataListener = unheard) -> PartSegmentationData:
@@ -81,6 +98,21 @@ def load_part_data(spec: AnyPartData, listen: DataListener = unheard) -> PartSeg
             return load_segmentation_folder(spec, listen)
 
 
+def load_unlabelled_data(
+    spec: AnyUnlabelledData, stored: int, listen: DataListener = unheard
+) -> UnlabelledData:
+    """Read clouds without labels, `stored` points of each that is to be learnt from.
+
+    Raises:
+        DataError: files are missing or damaged.
+    """
+    match spec:
+        case UnlabelledFolderData():
+            return load_unlabelled_folder(spec, stored, listen)
+        case ShapeNet55Data():
+            return load_shapenet55(spec, stored, listen)
+
+
 def class_names(spec: AnyClassificationData) -> tuple[str, ...]:
     """The classes of a data set, without reading its clouds.
 
@@ -89,7 +121,7 @@ def class_names(spec: AnyClassificationData) -> tuple[str, ...]:
     """
     match spec:
         case ShapesData():
-            return SHAPE_CLASSES
+            return collection_classes(spec.collection)
         case FolderData():
             return list_folder_classes(spec)
         case ScanObjectNNData():
@@ -122,6 +154,8 @@ def output_counts(spec: AnyData) -> tuple[int, int]:
             return sum(map(len, PARTS.values())), len(PARTS)
         case SegmentationFolderData():
             return folder_outputs(spec)
+        case UnlabelledFolderData() | ShapeNet55Data():
+            return 0, 0
         case _:
             return class_count(spec), 0
 
@@ -147,3 +181,7 @@ def check_data(spec: AnyData) -> None:
             require_shapenetpart(spec)
         case SegmentationFolderData():
             require_segmentation_folder(spec)
+        case UnlabelledFolderData():
+            unlabelled_files(spec)
+        case ShapeNet55Data():
+            shapenet55_files(spec)

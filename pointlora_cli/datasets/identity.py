@@ -11,7 +11,9 @@ from pointlora_cli.datasets.folder import folder_files
 from pointlora_cli.datasets.modelnet40 import stored_identity
 from pointlora_cli.datasets.scanobjectnn import require_files
 from pointlora_cli.datasets.segmentation_folder import segmentation_files
+from pointlora_cli.datasets.shapenet55 import shapenet55_files
 from pointlora_cli.datasets.shapenetpart_tree import find_tree, read_tree
+from pointlora_cli.datasets.unlabelled_folder import unlabelled_files
 from pointlora_cli.specs.data import (
     AnyData,
     FewShotData,
@@ -19,8 +21,10 @@ from pointlora_cli.specs.data import (
     ModelNet40Data,
     ScanObjectNNData,
     SegmentationFolderData,
+    ShapeNet55Data,
     ShapeNetPartData,
     ShapesData,
+    UnlabelledFolderData,
 )
 
 
@@ -47,6 +51,10 @@ def data_identity(spec: AnyData) -> str:
             identity = _of_files([find_episode(spec)])
         case FewShotData():
             identity = _of_words(sorted(stored_identity(spec.root).items()))
+        case UnlabelledFolderData():
+            identity = _of_files(unlabelled_files(spec))
+        case ShapeNet55Data():
+            identity = _of_files(shapenet55_files(spec))
         case ShapeNetPartData():
             identity = read_tree(find_tree(spec.root)).identity
     return identity

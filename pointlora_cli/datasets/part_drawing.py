@@ -6,22 +6,27 @@ import torch
 from torch import Tensor
 
 
-def drawn_rows(offsets: Tensor, chosen: Tensor, count: int, generator: torch.Generator) -> Tensor:
+def uniform_draws(clouds: int, points: int, generator: torch.Generator) -> Tensor:
+    """What decides which points are drawn: (clouds, points) numbers of [0, 1), on the generator's device.
+
+    In float64, since in float32 the product of a number below 1 and a cloud's size may round up to the size.
+    """
+    return torch.rand(clouds, points, dtype=torch.float64, device=generator.device, generator=generator)
+
+
+def drawn_rows(offsets: Tensor, chosen: Tensor, uniform: Tensor) -> Tensor:
     """Rows of clouds that lie one after the other, uniform and with replacement, as the published protocol draws.
 
-    Everything happens on the generator's device, for a batch at once and without waiting for it.
+    Everything happens on the device of the arguments, for a batch at once and without waiting for it.
 
     Args:
         offsets: (n + 1,) int64; cloud i is rows offsets[i] to offsets[i + 1].
         chosen: (B,) int64 clouds of the batch.
-        count: points of each, P.
-        generator: the source of randomness.
+        uniform: (B, P), of `uniform_draws`.
 
     Returns:
         (B, P) int64 rows: `points[rows]` is (B, P, 3), `parts[rows]` is (B, P).
     """
     starts = offsets[chosen].unsqueeze(1)  # (B, 1)
     sizes = offsets[chosen + 1].unsqueeze(1) - starts
-    # In float64 a product with a number below 1 stays below the size; in float32 it may round up to it.
-    uniform = torch.rand(len(chosen), count, dtype=torch.float64, device=offsets.device, generator=generator)
     return starts + (uniform * sizes).long()

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import signal
 from collections.abc import Callable, Generator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from contextlib import closing
+from functools import partial
 from typing import TypeVar
 
 from pointlora_cli.errors import DataError
-from pointlora_cli.processes import cores, end_with_parent
+from pointlora_cli.process_map import Lost, map_in_processes
+from pointlora_cli.processes import cores
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 _FEW = 64  # items of a process below which starting it costs more than it gives
-_CHUNK = 4  # items given to a process at a time; those at work are finished even after Ctrl-C
+_AHEAD = 16  # results of a process that may wait for a slow one
+_REMEDY = "Close other programs, and start again."
 
 
 def map_in_workers(
@@ -24,8 +24,8 @@ def map_in_workers(
 ) -> Generator[Result, None, None]:
     """`function` of each item, in order, as they come.
 
-    A caller that may stop early closes the generator (`contextlib.closing`), which drops the work that has
-    not begun; on Ctrl-C too.
+    A caller that may stop early closes the generator (`contextlib.closing`), which ends the processes at once;
+    Ctrl-C does so too.
 
     Args:
         function: a module's top-level function, in a module that is quick to import; it runs in fresh processes.
@@ -34,28 +34,25 @@ def map_in_workers(
 
     Raises:
         DataError: a process died.
-        Exception: whatever `function` raises.
+        PointLoRAError: whatever `function` raises of this kind; any other exception, where it runs elsewhere, as
+            a bug.
     """
     workers = min(cores(), len(items) // few)
     if workers < 2:
         yield from map(function, items)
         return
-    pool = ProcessPoolExecutor(
-        workers, mp_context=multiprocessing.get_context("spawn"), initializer=_follow_parent
-    )
-    try:
-        yield from pool.map(function, items, chunksize=min(_CHUNK, len(items) // workers))
-    except BrokenProcessPool:
-        raise DataError(
-            "a process that helped to convert a data set died, perhaps for lack of memory",
-            remedy="Close other programs, and start again.",
-        ) from None
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+    make = partial(_itself, function)
+    with closing(
+        map_in_processes(make, items, processes=workers, ahead=_AHEAD * workers, remedy=_REMEDY)
+    ) as results:
+        for result in results:
+            if isinstance(result, Lost):
+                raise DataError(
+                    f"each process that was at work on one file of a data set {result.how}", remedy=_REMEDY
+                )
+            yield result
 
 
-def _follow_parent() -> None:
-    """Ctrl-C goes to the whole group, and the parent alone answers it; when it is killed, end with it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    end_with_parent()
+def _itself(function: Callable[[Item], Result]) -> Callable[[Item], Result]:
+    """What each process makes: the function."""
+    return function

@@ -8,6 +8,8 @@ from torch import nn
 
 from pointlora_cli.adaptation.base import Adaptation
 from pointlora_cli.models.backbone import Backbone
+from pointlora_cli.models.patch_encoder import PatchEncoder
+from pointlora_cli.models.transformer import Block
 from pointlora_cli.specs.needs import Task
 
 
@@ -27,6 +29,12 @@ class AdaptedModel(nn.Module):
         self.requires_grad_(False)
         for part in self.adaptation.trained(self):
             part.requires_grad_(True)
+
+    def recompute_activations(self) -> None:
+        """Keep none within patch encoders and blocks while training; the backward pass computes them again."""
+        for module in self.modules():
+            if isinstance(module, PatchEncoder | Block):
+                module.recompute = True
 
     def undecayed(self) -> set[nn.Parameter]:
         """Parameters of more than one dimension without weight decay: learned tokens (not their positions)."""

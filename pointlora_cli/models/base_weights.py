@@ -19,6 +19,9 @@ from pointlora_cli.models.checkpoint_file import read_checkpoint
 from pointlora_cli.models.official import load_official_backbone
 from pointlora_cli.specs.backbone import BackboneSpec
 
+PRETRAINED = "pretrained.safetensors"
+"""What a pre-training leaves in its run directory."""
+
 
 @dataclass(frozen=True)
 class BaseWeights:
@@ -38,7 +41,7 @@ NO_BASE = BaseWeights(
 
 
 def require_weights(spec: BackboneSpec) -> Path:
-    """The checkpoint of a spec with `init: checkpoint`: the file it names, or one that was downloaded.
+    """The checkpoint of a spec with `init: checkpoint`: what it names, or one that was downloaded.
 
     Raises:
         DataError: it is not there.
@@ -64,12 +67,15 @@ def base_identity(spec: BackboneSpec) -> str:
 
 def _find_weights(spec: BackboneSpec) -> CachedFile:
     """The checkpoint; only one that was downloaded has a SHA-256 to be held against."""
-    if spec.weights is not None and (given := Path(spec.weights).expanduser()).is_file():
-        return CachedFile(given, None)
+    if spec.weights is not None:
+        given = Path(spec.weights).expanduser()
+        for file in (given, given / PRETRAINED):  # of a run directory
+            if file.is_file():
+                return CachedFile(file, None)
     settings = current_settings()
     reference = spec.weights or spec.catalog_entry
     if spec.weights is not None and reference.partition("/")[0] not in load_catalog(settings):
-        kind = "a folder, not a file" if given.is_dir() else "no such file"
+        kind = f"a folder without {PRETRAINED}" if given.is_dir() else "no such file"
         raise DataError(
             f"pre-trained weights {given}: {kind}",
             remedy=f"Check backbone.weights, or leave it out and run: pointlora download {spec.catalog_entry}",

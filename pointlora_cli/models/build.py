@@ -11,6 +11,7 @@ from pointlora_cli.models.adapted import AdaptedModel
 from pointlora_cli.models.backbone import Backbone
 from pointlora_cli.models.classifier import Classifier
 from pointlora_cli.models.initialization import initialize
+from pointlora_cli.models.masked_autoencoder import MaskedAutoencoder
 from pointlora_cli.models.point_bert import PointBERT
 from pointlora_cli.models.point_gpt import PointGPT
 from pointlora_cli.models.point_m2ae import PointM2AE
@@ -20,6 +21,7 @@ from pointlora_cli.models.segmenter import Segmenter
 from pointlora_cli.specs.backbone import (
     ACTSpec,
     BackboneSpec,
+    PlainBackboneSpec,
     PointBERTSpec,
     PointGPTSpec,
     PointM2AESpec,
@@ -59,6 +61,10 @@ class Outputs(NamedTuple):
 
 def build_model(spec: RunSpec, outputs: Outputs) -> AdaptedModel:
     """Build the model of a run, its frozen parts frozen, its weights not yet set."""
+    if isinstance(spec.backbone, PlainBackboneSpec) and spec.task == "pretraining":
+        model = MaskedAutoencoder(spec.backbone, spec.tokenizer, spec.masking)
+        model.freeze()
+        return model
     if spec.task == "part-segmentation":
         return build_segmenter(spec, outputs)
     return build_classifier(spec, outputs.classes)
@@ -67,7 +73,10 @@ def build_model(spec: RunSpec, outputs: Outputs) -> AdaptedModel:
 def build_initialized_model(spec: RunSpec, outputs: Outputs) -> AdaptedModel:
     """Build the model of a run with the initial weights of its seed; a checkpoint is loaded over them."""
     model = build_model(spec, outputs)
-    initialize(model, spec.train.seed)
+    if isinstance(model, MaskedAutoencoder):
+        model.initialize(spec.train.seed)
+    else:
+        initialize(model, spec.train.seed)
     return model
 
 
@@ -96,6 +105,6 @@ def _segmenter(backbone: PointMAE, spec: RunSpec, outputs: Outputs) -> Segmenter
 
 
 def _classifier(backbone: Backbone, spec: RunSpec, classes: int) -> Classifier:
-    model = Classifier(backbone, build_adaptation(spec.method, backbone.shape), classes)
+    model = Classifier(backbone, build_adaptation(spec.method, backbone.shape), classes, spec.head)
     model.freeze()
     return model

@@ -11,6 +11,7 @@ from pointlora_cli.models.adapted import AdaptedModel
 from pointlora_cli.models.backbone import Backbone
 from pointlora_cli.models.heads import build_head
 from pointlora_cli.models.tokens import TokenSequence
+from pointlora_cli.specs.head import HeadSpec
 from pointlora_cli.specs.needs import Task
 
 
@@ -27,11 +28,12 @@ class Classifier(AdaptedModel):
 
     task: ClassVar[Task] = "classification"
 
-    def __init__(self, backbone: Backbone, adaptation: Adaptation, classes: int) -> None:
+    def __init__(
+        self, backbone: Backbone, adaptation: Adaptation, classes: int, head: HeadSpec | None = None
+    ) -> None:
         features = adaptation.feature_width(backbone.width, backbone.feature_width)
-        super().__init__(
-            backbone, adaptation, build_head(adaptation.head or backbone.head, features, classes)
-        )
+        name = adaptation.head or backbone.head
+        super().__init__(backbone, adaptation, build_head(name, features, classes, head or HeadSpec()))
 
     def forward(self, points: Tensor) -> Prediction:
         """Classify clouds (B, N, 3)."""

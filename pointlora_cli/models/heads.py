@@ -5,9 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from pointlora_cli.adaptation.base import HeadName
-
-_HIDDEN = 256
-_DROPOUT = 0.5
+from pointlora_cli.specs.head import HeadSpec
 
 
 class Head(nn.Module):
@@ -23,16 +21,15 @@ class Head(nn.Module):
         return logits
 
 
-def build_head(name: HeadName, features: int, classes: int) -> Head:
+def build_head(name: HeadName, features: int, classes: int, spec: HeadSpec) -> Head:
     """One linear layer; Point-BERT's head of two; Point-MAE's of three with batch norm, activation and dropout."""
+    width, dropout = spec.width, spec.dropout
     if name == "linear":
         return Head(nn.Linear(features, classes))
     if name == "mlp2":
-        return Head(
-            nn.Linear(features, _HIDDEN), nn.ReLU(), nn.Dropout(_DROPOUT), nn.Linear(_HIDDEN, classes)
-        )
+        return Head(nn.Linear(features, width), nn.ReLU(), nn.Dropout(dropout), nn.Linear(width, classes))
     activation = nn.GELU if name == "mlp3-gelu" else nn.ReLU
     hidden: list[nn.Module] = []
-    for inputs in (features, _HIDDEN):
-        hidden += [nn.Linear(inputs, _HIDDEN), nn.BatchNorm1d(_HIDDEN), activation(), nn.Dropout(_DROPOUT)]
-    return Head(*hidden, nn.Linear(_HIDDEN, classes))
+    for inputs in (features, width):
+        hidden += [nn.Linear(inputs, width), nn.BatchNorm1d(width), activation(), nn.Dropout(dropout)]
+    return Head(*hidden, nn.Linear(width, classes))

@@ -1,9 +1,8 @@
-"""Every method on every backbone for every task: how much trains, or why it cannot."""
+"""Every method on every backbone for every task that methods differ in: how much trains, or why it cannot."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import get_args
 
 import torch
 
@@ -37,7 +36,7 @@ class Cell:
 
 def matrix() -> list[Cell]:
     """All cells, by task, backbone and method; the models are counted without memory for their weights."""
-    return [cell for task in get_args(Task) for backbone in BACKBONES for cell in _column(task, backbone)]
+    return [cell for task in OUTPUTS for backbone in BACKBONES for cell in _column(task, backbone)]
 
 
 def _column(task: Task, backbone: str) -> list[Cell]:

@@ -84,6 +84,27 @@ POINT_MAE = OfficialNames(
     _unwrap_point_mae,
 )
 
+_ENCODED = {
+    own: f"MAE_encoder.{name}"
+    for own, name in _PLAIN.items()
+    if own.startswith("backbone.") and name not in _QUERIES
+}
+
+POINT_MAE_PRETRAINING = OfficialNames(
+    "Point-MAE",
+    {
+        **_ENCODED,
+        "decoder.mask_token": "mask_token",
+        "decoder.position_embedding": "decoder_pos_embed",
+        "decoder.blocks": "MAE_decoder.blocks",
+        "decoder.norm": "MAE_decoder.norm",
+        "head": "increase_dim.0",
+    },
+    (Layout("pre-training", spare=_MAE_DECODER),),
+    lambda name: _unwrapped(name, ""),
+)
+"""The whole network of the pre-training, which holds the backbone without a class token."""
+
 ACT = OfficialNames(
     "ACT",
     _PLAIN,

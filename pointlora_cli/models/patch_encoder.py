@@ -8,8 +8,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
 
 from pointlora_cli.models.normalization import RowBatchNorm, RowStatistics
+from pointlora_cli.ops.pooling import maximum
 
 _COORDINATES = 3  # of a point
 
@@ -58,9 +60,23 @@ class PatchEncoder(nn.Module):
         *of_points, hidden = widths  # three in all, or four as in PointGPT's large encoder
         self.first = (PointMLP if len(of_points) == 2 else DeepPointMLP)(inputs, *of_points)
         self.second = PointMLP(2 * of_points[-1], hidden, width)
+        self.recompute = False  # in the backward pass, instead of keeping what it needs
 
-    def forward(self, patches: Tensor) -> tuple[Tensor, EncoderStatistics | None]:
-        """Encode (B, G, K, I); in training also return the statistics to `track`."""
+    def forward(self, patches: Tensor, wanted: int | None = None) -> tuple[Tensor, EncoderStatistics | None]:
+        """Encode (B, G, K, I); in training also return the statistics to `track`.
+
+        `wanted`: tokens of the first so many patches of each cloud alone; the statistics are of all patches.
+        """
+        if not (self.recompute and torch.is_grad_enabled()):
+            return self._encoded(patches, wanted)
+        again: tuple[Tensor, EncoderStatistics | None] = checkpoint(
+            self._encoded, patches, wanted, use_reentrant=False
+        )
+        return again
+
+    def _encoded(self, patches: Tensor, wanted: int | None) -> tuple[Tensor, EncoderStatistics | None]:
+        if not self.training:  # no patch has to do with another
+            patches = patches[:, :wanted]
         batch, groups, size, _ = patches.shape
         # Coordinates keep float32: eight bits of mantissa would move the points.
         exact = torch.autocast(patches.device.type, enabled=False)
@@ -71,13 +87,14 @@ class PatchEncoder(nn.Module):
         if isinstance(self.first, DeepPointMLP):
             local, deeper = self.first.norm2(local)
             local = self.first.linear3(F.relu(local))
-        pooled = local.view(batch * groups, size, -1).amax(dim=1)  # (B*G, local)
+        pooled = maximum(local.view(batch * groups, size, -1), dim=1)  # (B*G, local)
 
         from_global, from_local = self.second.linear1.weight.chunk(2, dim=1)
         once = F.linear(pooled, from_global, self.second.linear1.bias)  # (B*G, hidden2)
         each = F.linear(local, from_local).view(batch * groups, size, -1) + once[:, None]
         rows, second = self.second.norm(each.flatten(0, 1))
-        tokens = self.second.linear2(F.relu(rows)).view(batch, groups, size, -1).amax(dim=2)
+        rows = rows.view(batch, groups, size, -1)[:, :wanted]
+        tokens = maximum(self.second.linear2(F.relu(rows)), dim=2)
         statistics = None if first is None or second is None else EncoderStatistics(first, second, deeper)
         return tokens, statistics
 

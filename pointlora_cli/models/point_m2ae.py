@@ -21,6 +21,7 @@ from pointlora_cli.models.backbone import Backbone
 from pointlora_cli.models.grouping import group
 from pointlora_cli.models.official import OfficialNames
 from pointlora_cli.models.patch_encoder import PatchEncoder
+from pointlora_cli.models.positions import embedded
 from pointlora_cli.models.tokens import Scale, TokenLayout, TokenSequence
 from pointlora_cli.models.transformer import Block, run_blocks
 from pointlora_cli.ops.gathering import gather
@@ -53,10 +54,7 @@ class Level(nn.Module):
 
     def locate(self, centers: Tensor) -> Tensor:
         """Centers (B, G, 3) -> positions (B, G, C), in the type of the parameters."""
-        with torch.autocast(centers.device.type, enabled=False):
-            hidden = self.position_embedding[0](centers)  # coordinates keep float32
-        positions: Tensor = self.position_embedding[2](self.position_embedding[1](hidden))
-        return positions.to(self._kind)
+        return embedded(self.position_embedding, centers).to(self._kind)
 
 
 def reach(centers: Tensor, radius: float) -> Tensor | None:

@@ -15,6 +15,7 @@ from pointlora_cli.models.backbone import Backbone
 from pointlora_cli.models.grouping import group
 from pointlora_cli.models.official import OfficialNames
 from pointlora_cli.models.patch_encoder import PatchEncoder
+from pointlora_cli.models.positions import embedded
 from pointlora_cli.models.tokens import Patches, Scale, TokenLayout, TokenSequence
 from pointlora_cli.models.transformer import Block, run_blocks
 from pointlora_cli.specs.backbone import PlainBackboneSpec, TokenizerSpec
@@ -59,6 +60,9 @@ class PointMAE(Backbone):
     @property
     def queries(self) -> list[tuple[nn.Parameter, nn.Parameter]]:
         """The learned tokens (1, 1, C) that stand for the whole cloud, each with its position."""
+        return self._class_query()
+
+    def _class_query(self) -> list[tuple[nn.Parameter, nn.Parameter]]:
         if self.cls_token is None or self.cls_pos is None:
             return []
         return [(self.cls_token, self.cls_pos)]
@@ -137,10 +141,9 @@ class PointMAE(Backbone):
         """Group and encode each distinct scale once, whoever asked for it."""
         distinct = list(dict.fromkeys(scales))
         groupings = group(points, distinct, skip_near_origin=self.skip_near_origin)
-        most = max(groupings, key=lambda grouping: grouping.centers.shape[1])
-        with torch.autocast(points.device.type, enabled=False):
-            hidden = self.position_embedding[0](most.centers)  # coordinates keep float32
-        positions = self.position_embedding[2](self.position_embedding[1](hidden))  # (B, most, C)
+        counts = [scale.centers for scale in distinct]
+        most = groupings[counts.index(max(counts))].centers
+        positions = embedded(self.position_embedding, most)  # (B, most, C)
         encoded = [self.patch_encoder(grouping.neighborhoods) for grouping in groupings]
         if self.training:
             for scale in scales:  # each request counts, as each is a pass in the official code

@@ -87,7 +87,7 @@ class ReCon(PointMAE):
     def queries(self) -> list[tuple[nn.Parameter, nn.Parameter]]:
         """Class, image and text, each with its position."""
         return [
-            *super().queries,
+            *self._class_query(),
             (self.img_token, self.img_pos),
             (self.text_token, self.text_pos),
         ]

@@ -9,6 +9,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
 
 from pointlora_cli.adaptation.base import Adaptation
 from pointlora_cli.models.tokens import TokenSequence
@@ -90,6 +91,7 @@ class Block(nn.Module):
         self.norm2 = nn.LayerNorm(width)
         self.mlp = FeedForward(width, 4 * width)
         self.drop_path = DropPath(drop_path)
+        self.recompute = False  # in the backward pass, instead of keeping what it needs
 
     def linear(self, site: str) -> nn.Linear:
         """The layer of a projection: qkv, proj, fc1 or fc2."""
@@ -123,6 +125,21 @@ def run_blocks(
         if sequence.positions is not None:
             sequence = replace(sequence, tokens=sequence.tokens + sequence.positions)
         sequence = adaptation.block_input(layer, sequence)
-        sequence = replace(sequence, tokens=block(sequence, layer, adaptation))
+        sequence = replace(sequence, tokens=_passed(block, sequence, layer, adaptation))
         sequence = adaptation.block_output(layer, sequence)
     return sequence
+
+
+def _passed(block: nn.Module, sequence: TokenSequence, layer: int, adaptation: Adaptation) -> Tensor:
+    """What a block makes of a sequence of T tokens, (B, T, C)."""
+    if not (block.recompute and torch.is_grad_enabled()):
+        outputs: Tensor = block(sequence, layer, adaptation)
+        return outputs
+
+    def passed(tokens: Tensor) -> Tensor:
+        outputs: Tensor = block(replace(sequence, tokens=tokens), layer, adaptation)
+        return outputs
+
+    # The tokens stand by themselves, since it is by its arguments that the device's generator is found and kept.
+    again: Tensor = checkpoint(passed, sequence.tokens, use_reentrant=False)
+    return again

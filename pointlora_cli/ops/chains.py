@@ -24,7 +24,13 @@ def nearest_chain(points: Tensor) -> Tensor:
         ValueError: wrong shape.
     """
     require_clouds(points)
-    points = points.detach()
+    order: Tensor = _chained(points.detach())
+    return order
+
+
+@torch.library.custom_op("pointlora::nearest_chain", mutates_args=())
+def _chained(points: Tensor) -> Tensor:
+    """One operation, so that a compiler need not unroll its loop."""
     batch, count, _ = points.shape
     distances = squared_distances(points, points)
     clouds = torch.arange(batch, device=points.device)
@@ -35,3 +41,8 @@ def nearest_chain(points: Tensor) -> Tensor:
         taken.scatter_(1, last[:, None], True)
         order[:, place] = distances[clouds, last].masked_fill(taken, math.inf).argmin(dim=1)
     return order
+
+
+@_chained.register_fake
+def _shape(points: Tensor) -> Tensor:
+    return points.new_empty(points.shape[:2], dtype=torch.int64)

@@ -36,15 +36,23 @@ def nearest_neighbors(queries: Tensor, points: Tensor, k: int) -> tuple[Tensor, 
     if queries.shape[0] != points.shape[0]:
         raise ValueError(f"queries hold {queries.shape[0]} clouds, points {points.shape[0]}")
     queries, points = queries.detach(), points.detach()
-    if points.is_cuda:
-        indices, distances = _on_gpu(queries, points, k)
-        return indices, distances
+    search = _on_cpu if points.device.type == "cpu" else _on_gpu
+    indices, distances = search(queries, points, k)
+    return indices, distances
+
+
+# Each is one operation, so that a compiler need not look into it.
+
+
+@torch.library.custom_op("pointlora::nearest_neighbors_on_cpu", mutates_args=())
+def _on_cpu(queries: Tensor, points: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """By sorting, which looks at values to see whether there are ties."""
     return _by_sorting(queries, points, k)
 
 
 @torch.library.custom_op("pointlora::nearest_neighbors", mutates_args=())
 def _on_gpu(queries: Tensor, points: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """By the kernel where it serves; one operation, so that a compiler need not look into it."""
+    """By the kernel where it serves; nothing here waits for the device."""
     is_float32 = queries.dtype == points.dtype == torch.float32 and queries.device == points.device
     if is_float32 and neighbors_fault(points.shape[1], k, points.device) is None:
         from pointlora_cli.ops.triton_neighbors import nearest
@@ -53,15 +61,16 @@ def _on_gpu(queries: Tensor, points: Tensor, k: int) -> tuple[Tensor, Tensor]:
     return _by_sorting(queries, points, k)
 
 
+@_on_cpu.register_fake
 @_on_gpu.register_fake
-def _shapes_on_gpu(queries: Tensor, points: Tensor, k: int) -> tuple[Tensor, Tensor]:
+def _shapes(queries: Tensor, points: Tensor, k: int) -> tuple[Tensor, Tensor]:
     distances = points.new_empty(*queries.shape[:2], k)
     return torch.empty_like(distances, dtype=torch.int64), distances
 
 
 def _by_sorting(queries: Tensor, points: Tensor, k: int) -> tuple[Tensor, Tensor]:
     """All distances, in blocks that memory holds, and the smallest of each row."""
-    budget = _GPU_BYTES if points.is_cuda else _CPU_BYTES
+    budget = _CPU_BYTES if points.device.type == "cpu" else _GPU_BYTES
     clouds = max(1, budget // (queries.shape[1] * points.shape[1] * points.element_size()))
     blocks = [
         _smallest(squared_distances(some_queries, some_points), k)
@@ -87,7 +96,7 @@ def _smallest(distances: Tensor, k: int) -> tuple[Tensor, Tensor]:
     if distances.dtype != torch.float32:
         values, indices = distances.sort(dim=-1, stable=True)
         return values[..., :k].contiguous(), indices[..., :k].contiguous()
-    if distances.is_cuda:  # no answer may depend on a value the host would have to wait for
+    if distances.device.type != "cpu":  # no answer may depend on a value the host would have to wait for
         return _smallest_by_key(distances, k)
     values, indices = distances.topk(min(k + 1, distances.shape[-1]), dim=-1, largest=False)
     tied = (values[..., 1:] == values[..., :-1]).any(dim=-1)  # (B, G)

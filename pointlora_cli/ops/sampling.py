@@ -45,15 +45,9 @@ def farthest_point_sampling(
     else:
         _require_first(first, points)
     points = points.detach()
-    if points.is_cuda:
-        chosen: Tensor = _on_gpu(points, count, first, skip_near_origin)
-        return chosen
-    if _prunes_faster(points, count) and bool(points.isfinite().all()):
-        chosen = torch.empty(points.shape[0], count, dtype=torch.int64)
-        for cloud, start, indices in zip(points.numpy(), first.tolist(), chosen.numpy(), strict=True):
-            indices[:] = pruned_farthest_points(cloud, count, first=start, skip_near_origin=skip_near_origin)
-        return chosen
-    return _by_full_passes(points, count, first, skip_near_origin)
+    sample = _on_cpu if points.device.type == "cpu" else _on_gpu
+    chosen: Tensor = sample(points, count, first, skip_near_origin)
+    return chosen
 
 
 def _require_first(first: Tensor, points: Tensor) -> None:
@@ -69,16 +63,30 @@ def _require_first(first: Tensor, points: Tensor) -> None:
 
 def _prunes_faster(points: Tensor, count: int) -> bool:
     """Whether the pruned sampler is quicker, cloud by cloud; the results are the same."""
-    if points.device.type != "cpu" or points.dtype != torch.float32 or torch.compiler.is_compiling():
+    if points.dtype != torch.float32:
         return False
     batch, size, _ = points.shape
     is_large = size >= _LARGE_CLOUD and size * count >= _LARGE_TASK
     return batch == 1 or (is_large and (batch * size <= _SHARED_WORK or torch.get_num_threads() <= 2))
 
 
+# Each is one operation, so that a compiler need not look into it.
+
+
+@torch.library.custom_op("pointlora::farthest_points_on_cpu", mutates_args=())
+def _on_cpu(points: Tensor, count: int, first: Tensor, skip_near_origin: bool) -> Tensor:
+    """By whichever of two ways is quicker."""
+    if not (_prunes_faster(points, count) and bool(points.isfinite().all())):
+        return _by_full_passes(points, count, first, skip_near_origin)
+    chosen = torch.empty(points.shape[0], count, dtype=torch.int64)
+    for cloud, start, indices in zip(points.numpy(), first.tolist(), chosen.numpy(), strict=True):
+        indices[:] = pruned_farthest_points(cloud, count, first=start, skip_near_origin=skip_near_origin)
+    return chosen
+
+
 @torch.library.custom_op("pointlora::farthest_points", mutates_args=())
 def _on_gpu(points: Tensor, count: int, first: Tensor, skip_near_origin: bool) -> Tensor:
-    """By the kernel where it serves; one operation, so that a compiler need not look into it."""
+    """By the kernel where it serves; nothing here waits for the device."""
     if points.dtype == torch.float32 and sampling_fault(points.shape[1], points.device) is None:
         from pointlora_cli.ops.triton_sampling import farthest_points
 
@@ -86,8 +94,9 @@ def _on_gpu(points: Tensor, count: int, first: Tensor, skip_near_origin: bool) -
     return _by_full_passes(points, count, first, skip_near_origin)
 
 
+@_on_cpu.register_fake
 @_on_gpu.register_fake
-def _shape_on_gpu(points: Tensor, count: int, first: Tensor, skip_near_origin: bool) -> Tensor:
+def _shape(points: Tensor, count: int, first: Tensor, skip_near_origin: bool) -> Tensor:
     return first.new_empty(points.shape[0], count)
 
 

@@ -112,9 +112,21 @@ def _torch() -> list[Check]:
     threads = Check("cpu threads", "ok", str(torch.get_num_threads()))
     if not torch.cuda.is_available():
         remedy = "Training runs on the CPU. For a GPU, install a CUDA build of PyTorch and its driver."
-        return [threads, Check("gpu", "missing", "PyTorch sees none", remedy, required=False), *_geometry([])]
+        gpu = Check("gpu", "missing", "PyTorch sees none", remedy, required=False)
+        return [threads, gpu, *_geometry([]), _compiler(torch.device("cpu"))]
     devices = [torch.device("cuda", index) for index in range(torch.cuda.device_count())]
-    return [threads, *map(_gpu, devices), *_geometry(devices)]
+    return [threads, *map(_gpu, devices), *_geometry(devices), _compiler(devices[0])]
+
+
+def _compiler(device: torch.device) -> Check:
+    """Whether networks can be compiled for the device that runs take by themselves."""
+    from pointlora_cli.training.compilation import compiler_fault
+
+    fault = compiler_fault(device)
+    if fault is None:
+        return Check("compiler", "ok", f"train.compile can be used on {device.type}")
+    remedy = "Needed for train.compile alone: install a compiler, e.g. apt install g++."
+    return Check("compiler", "missing", fault, remedy, required=False)
 
 
 def _gpu(device: torch.device) -> Check:

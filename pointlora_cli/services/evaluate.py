@@ -13,10 +13,10 @@ from pointlora_cli.services.evaluate_parts import evaluate_segmenter
 from pointlora_cli.services.trained_model import TrainedModel, load_trained_model
 from pointlora_cli.specs.data import (
     AnyClassificationData,
+    AnyPartData,
+    AnyUnlabelledData,
     DataSpec,
     FolderData,
-    SegmentationFolderData,
-    ShapeNetPartData,
 )
 from pointlora_cli.training.adapter_file import AdapterRecord
 from pointlora_cli.training.classification import evaluate as evaluate_clouds
@@ -115,7 +115,7 @@ def _clouds(
             )
     else:
         own_spec = record.spec.data
-        assert not isinstance(own_spec, ShapeNetPartData | SegmentationFolderData)  # as the task says
+        assert not isinstance(own_spec, AnyPartData | AnyUnlabelledData)  # as the task says
         own = load_data(_candidates(own_spec) if voting else own_spec, listen)
         if own.classes != record.classes:
             raise DataError(

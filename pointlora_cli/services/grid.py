@@ -4,9 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from pointlora_cli.errors import ExitCode, InterruptedRunError, PointLoRAError, combined
-from pointlora_cli.services.grid_records import Cell, CellRecord, examine_record, read_record, run_cell
+from pointlora_cli.services.grid_records import (
+    Cell,
+    CellRecord,
+    examine_record,
+    read_record,
+    run_cell,
+    run_directory,
+)
 from pointlora_cli.services.grid_watch import GridWatch
 from pointlora_cli.services.grid_workers import CellFailure, run_in_workers
 from pointlora_cli.services.preparation import find_problems
@@ -67,7 +75,8 @@ def run_grid(cells: Sequence[Cell], jobs: int, watch: GridWatch) -> GridResult:
     check_cells([cells[index] for index in pending])
     for cell, one in zip(cells, examined, strict=True):
         if isinstance(one, CellRecord):
-            watch.told(f"{cell.name} is finished already: {one.run}")
+            gone = "" if run_directory(Path(cell.spec.output.dir).expanduser(), one) else ", and was removed"
+            watch.told(f"{cell.name} is finished already: {one.run}{gone}")
         elif one is not None:
             watch.told(f"{cell.record} is {one}: the run is repeated")
     numbered = [(index + 1, cells[index]) for index in pending]

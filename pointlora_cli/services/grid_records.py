@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 from dataclasses import dataclass
@@ -11,13 +12,15 @@ from typing import Any
 import pydantic
 
 from pointlora_cli import __version__
-from pointlora_cli.errors import UsageError
+from pointlora_cli.errors import DataError, IntegrityError, UsageError
 from pointlora_cli.files import write_text
-from pointlora_cli.services.finetune import FinetuneResult, finetune
+from pointlora_cli.services.finetune import FinetuneResult, finetune, resume
 from pointlora_cli.services.grid_inputs import Inputs
+from pointlora_cli.services.runs import RunDirectory
 from pointlora_cli.specs.base import Spec
+from pointlora_cli.specs.problems import SpecError
 from pointlora_cli.specs.run import RunSpec
-from pointlora_cli.training.events import EpochDone, Event, Listener
+from pointlora_cli.training.events import Listener, Notice
 
 _DIGITS = 12  # of the digest in a folder's name
 _DAMAGED = "damaged, or of another spec"
@@ -60,7 +63,7 @@ def spec_digest(values: Any) -> str:
 
 
 def run_cell(cell: Cell, together: int, listen: Listener) -> CellRecord:
-    """Run a cell and record it.
+    """Run a cell and record it; one that was stopped goes on where it was.
 
     Args:
         cell: what to run.
@@ -71,9 +74,8 @@ def run_cell(cell: Cell, together: int, listen: Listener) -> CellRecord:
         UsageError: the record cannot be written.
         PointLoRAError: as `finetune`.
     """
-    scores = _Scores(cell.spec, listen)
-    result = finetune(cell.spec, scores)
-    record = _record_of(result, scores.found, together)
+    result = _run_on(cell, listen) or finetune(cell.spec, listen, begun=lambda run: _note_run(cell, run))
+    record = _record_of(result, together)
     try:
         cell.record.parent.mkdir(parents=True, exist_ok=True)
         write_text(cell.record, json.dumps(_sealed(cell, record), indent=2) + "\n")
@@ -83,6 +85,8 @@ def run_cell(cell: Cell, together: int, listen: Listener) -> CellRecord:
             f"{(error.strerror or str(error)).lower()}; it stands in {result.run}",
             remedy="Make room, or choose another folder with --output DIR.",
         ) from error
+    _note(cell).unlink(missing_ok=True)
+    RunDirectory(result.run).drop_checkpoints()  # a grid has many runs, and this one is never gone on with
     return record
 
 
@@ -111,21 +115,39 @@ def examine_record(cell: Cell) -> CellRecord | str | None:
     return f"of other {' and '.join(others)}" if others else record
 
 
-class _Scores:
-    """Passes a run's events on, and keeps what its epochs reached on the test clouds."""
-
-    def __init__(self, spec: RunSpec, listen: Listener) -> None:
-        self.found: list[float] = []
-        self._sees_test = spec.train.selection != "best-val"
-        self._listen = listen
-
-    def __call__(self, event: Event) -> None:
-        if isinstance(event, EpochDone) and event.evaluation is not None and self._sees_test:
-            self.found.append(event.evaluation.score)
-        self._listen(event)
+def run_directory(runs: Path, record: CellRecord) -> Path | None:
+    """Where a recorded run is in the folder of runs; None where it was removed, though what is recorded counts."""
+    path = runs / Path(record.run).name
+    return path if path.is_dir() else None
 
 
-def _record_of(result: FinetuneResult, scores: list[float], together: int) -> CellRecord:
+def _run_on(cell: Cell, listen: Listener) -> FinetuneResult | None:
+    """Go on with the run of a cell that was stopped; None where there is none that can be gone on with."""
+    try:
+        name = _note(cell).read_text(encoding="utf-8")
+        run = RunDirectory.find(Path(cell.spec.output.dir).expanduser() / Path(name).name)
+    except (OSError, ValueError, DataError):
+        return None
+    try:
+        return resume(run.path, listen, asked=cell.spec, finished_too=True)  # it may not be recorded yet
+    except (SpecError, DataError, IntegrityError) as error:
+        listen(Notice(f"{cell.name} starts anew: {error.message}"))
+        return None
+
+
+def _note_run(cell: Cell, run: Path) -> None:
+    """Note which run is a cell's, for when it is stopped; without the note it would start anew."""
+    with contextlib.suppress(OSError):
+        cell.record.parent.mkdir(parents=True, exist_ok=True)
+        write_text(_note(cell), run.name)
+
+
+def _note(cell: Cell) -> Path:
+    return cell.record.with_suffix(".run")
+
+
+def _record_of(result: FinetuneResult, together: int) -> CellRecord:
+    scores = () if result.spec.train.selection == "best-val" else result.scores  # of test clouds
     return CellRecord(
         run=result.run.name,
         score=result.test.score,

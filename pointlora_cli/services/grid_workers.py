@@ -7,9 +7,8 @@ import multiprocessing
 import signal
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from types import FrameType
@@ -18,7 +17,8 @@ import torch
 
 from pointlora_cli import __version__
 from pointlora_cli.errors import ExitCode, PointLoRAError, Terminated
-from pointlora_cli.processes import cores, end_with_parent
+from pointlora_cli.processes import cores, end_with_parent, let_signals_through, signals_held_back
+from pointlora_cli.services.gpu_turns import free_turn, gpu_of, shared_gpus
 from pointlora_cli.services.grid_records import Cell, CellRecord, run_cell
 from pointlora_cli.services.grid_watch import GridWatch
 from pointlora_cli.services.peak_memory import free_memory
@@ -28,7 +28,6 @@ from pointlora_cli.training.events import Event, Listener, StepDone, TrainingSta
 _MARGIN = 1.5  # room for a cell, as a multiple of the largest peak seen
 _CONTEXT = 2**30  # bytes of a GPU that a process takes before its first tensor, generously
 _PATIENCE = 5.0  # seconds that a cell has to keep what it learned when it is told to stop
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 @dataclass(frozen=True)
@@ -53,6 +52,7 @@ class _Worker:
 
     process: SpawnProcess
     messages: Connection
+    turn: int  # no other process has the same
     cell: Cell | None = None  # the one at work
     trains: bool = False  # the cell may have something to keep
 
@@ -60,8 +60,9 @@ class _Worker:
 class _Room:
     """How many cells may be at work at once."""
 
-    def __init__(self, jobs: int, device: torch.device, peaks: Sequence[int | None]) -> None:
+    def __init__(self, jobs: int, device: torch.device, peaks: Sequence[int | None], gpus: int) -> None:
         self.peaks = list(peaks)
+        self.gpus = gpus  # that the cells share; 0: none, or the one that they name
         self._device = device
         self._limit = jobs or None
 
@@ -74,7 +75,8 @@ class _Room:
         """The number; 1 until there is a peak to reckon with."""
         if self._limit is None and self.peaks:
             beside = _CONTEXT if self._device.type == "cuda" else 0
-            self._limit = how_many_fit(free_memory(self._device), self.peaks, beside=beside)
+            free = free_memory(self._device)
+            self._limit = how_many_fit(free, self.peaks, beside=beside, devices=max(1, self.gpus))
         return self._limit or 1
 
 
@@ -93,8 +95,9 @@ class _Crew:
         """Run all cells."""
         while self._waiting or self._workers:
             while self._waiting and len(self._workers) < self._room.limit():
-                with _held_back():  # a process is born so, and heeds signals once it is ready
-                    worker = _start()
+                with signals_held_back():  # a process is born so, and heeds signals once it is ready
+                    turn = free_turn([one.turn for one in self._workers.values()])
+                    worker = _start(turn, gpu_of(turn, self._room.gpus))
                     self._workers[worker.messages] = worker
                 self._give(worker)
             for messages in wait(list(self._workers)):
@@ -184,7 +187,10 @@ def run_in_workers(
     """
     if not cells:
         return []
-    room = _Room(jobs, resolve_device(cells[0][1].spec.train.device), peaks)
+    name = cells[0][1].spec.train.device
+    device = resolve_device(name)
+    gpus = shared_gpus(name, torch.cuda.device_count() if device.type == "cuda" else 0)
+    room = _Room(jobs, device, peaks, gpus)
     crew = _Crew(cells, total, room, watch)
     try:
         crew.run()
@@ -193,26 +199,27 @@ def run_in_workers(
     return crew.failures
 
 
-def how_many_fit(free: int | None, peaks: Sequence[int | None], *, beside: int = 0) -> int:
+def how_many_fit(free: int | None, peaks: Sequence[int | None], *, beside: int = 0, devices: int = 1) -> int:
     """How many cells fit at once, reckoned from the largest so far with half as much again: 1 to the cores.
 
     Args:
         free: bytes that are free; None, where the system does not tell: 1.
         peaks: bytes that cells held, as far as they are known.
         beside: bytes that each process takes besides.
+        devices: how many there are, with as much room each.
     """
     known = [peak for peak in peaks if peak is not None]
     if free is None or not known:
         return 1
-    return max(1, min(cores(), int(free // (_MARGIN * max(known) + beside))))
+    return max(1, min(cores(), devices * int(free // (_MARGIN * max(known) + beside))))
 
 
-def _start() -> _Worker:
+def _start(turn: int, gpu: int | None) -> _Worker:
     here, there = multiprocessing.Pipe()
-    process = multiprocessing.get_context("spawn").Process(target=_work, args=(there,))
+    process = multiprocessing.get_context("spawn").Process(target=_work, args=(there, gpu))
     process.start()
     there.close()
-    return _Worker(process, here)
+    return _Worker(process, here, turn)
 
 
 def _untold(cell: Cell, code: int | None) -> CellFailure:
@@ -229,22 +236,8 @@ def _untold(cell: Cell, code: int | None) -> CellFailure:
     return CellFailure(cell.name, "error", int(ExitCode.BUG), f"its process ended by itself with {how}", None)
 
 
-@contextlib.contextmanager
-def _held_back() -> Iterator[None]:
-    """Let Ctrl-C and SIGTERM wait, where the system can."""
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    resource_tracker.ensure_running()  # started with the first process, it would let the signals through again
-    former = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, former)
-
-
-def _work(messages: Connection) -> None:
-    """Run the cells that come; their events but for the steps, and then their outcomes, go back."""
+def _work(messages: Connection, gpu: int | None) -> None:
+    """Run the cells that come, on a GPU; their events but for the steps, and then their outcomes, go back."""
 
     def listen(event: Event) -> None:
         if not isinstance(event, StepDone):
@@ -252,6 +245,8 @@ def _work(messages: Connection) -> None:
 
     with contextlib.suppress(KeyboardInterrupt, OSError, EOFError):  # told to end, or nothing more can come
         _heed_parent()
+        if gpu is not None:
+            torch.cuda.set_device(gpu)  # it is the one that "cuda" means from now on
         while True:
             cell, together, threads = messages.recv()
             torch.set_num_threads(threads)
@@ -279,6 +274,5 @@ def _heed_parent() -> None:
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, stop)
-    if hasattr(signal, "pthread_sigmask"):
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+    let_signals_through()
     end_with_parent()

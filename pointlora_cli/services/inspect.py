@@ -72,5 +72,5 @@ def inspect_run(where: Path) -> Inspection:
 
 
 def inspect_matrix() -> list[Cell]:
-    """Every method on every backbone for every task: how much trains, or why it cannot run."""
+    """Every method on every backbone for every task that methods differ in: how much trains, or why it cannot run."""
     return matrix()

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,11 +20,11 @@ from pointlora_cli.clouds.writing import write_ply
 from pointlora_cli.datasets.cells import occupied_cells
 from pointlora_cli.datasets.part_vocabulary import label_of_part
 from pointlora_cli.datasets.resampling import Resampled, draw_in_frame
-from pointlora_cli.errors import CloudError, UsageError
-from pointlora_cli.services.new_files import make_folder, unused_path
-from pointlora_cli.services.predict import Unreadable
+from pointlora_cli.errors import UsageError
+from pointlora_cli.services.predict_places import PartPlaces
+from pointlora_cli.services.predictor import Predictor, Settings
 from pointlora_cli.services.trained_model import TrainedModel
-from pointlora_cli.training.adapter_file import AdapterRecord
+from pointlora_cli.training.adapter_file import AdapterRecord, Resampling
 from pointlora_cli.training.devices import autocast, memory_guard
 
 MOST_PLACES = 1 << 16
@@ -62,31 +63,59 @@ class Labelled:
         return sum(self.counts)
 
 
-class PartPredictor:
+@dataclass(frozen=True)
+class WholeCloud:
+    """A cloud with all its points, and as the model takes it."""
+
+    path: Path
+    cloud: PointCloud
+    resampled: Resampled
+
+
+@dataclass(frozen=True)
+class WholeCloudPreparation:
+    """Reads files, resamples them to what a model was trained on, and keeps all points."""
+
+    resampling: Resampling
+
+    def __call__(self, path: Path) -> WholeCloud:
+        """Prepare a file.
+
+        Raises:
+            CloudError: it cannot be read.
+        """
+        cloud = read(path)
+        return WholeCloud(
+            path, cloud, draw_in_frame(cloud, self.resampling.points, self.resampling.normalize)
+        )
+
+
+class PartPredictor(Predictor[WholeCloud, Labelled]):
     """Labels clouds of one category, and writes a coloured PLY of each.
 
     The tokens come from the cloud as the model takes it, and are carried to every point of the file, in the
     file's own coordinates. The property `label` is what the training data's files call the part.
     """
 
+    batch = 1
+
     def __init__(
-        self, trained: TrainedModel, folder: Path, *, category: str | None, each_point: bool = False
+        self, trained: TrainedModel, places: PartPlaces, *, category: str | None, each_point: bool = False
     ) -> None:
-        """Choose the category and make the folder.
+        """Choose the category.
 
         Args:
             trained: a model of part segmentation.
-            folder: where the PLYs go.
+            places: where the PLYs go; its folders are made before the first is written.
             category: of all clouds; None where the model knows only one.
             each_point: ask the model at each point of clouds of any size.
 
         Raises:
-            UsageError: the model does not know the category, or knows several and none is named; or the folder
-                cannot be made.
+            UsageError: the model does not know the category, or knows several and none is named.
             DataError: the record of the model has no labels of its parts.
         """
-        self._trained = trained
-        self._folder = folder
+        super().__init__(trained)
+        self._places = places
         self._each_point = each_point
         self._index = category_index(trained.record, category)
         self._category = trained.record.categories[self._index]
@@ -97,25 +126,51 @@ class PartPredictor:
             Part(name, int(label), (int(red), int(green), int(blue)))
             for name, label, (red, green, blue) in zip(names, self._labels, self._colors, strict=True)
         )
-        make_folder(folder)
 
-    def predict(self, paths: Sequence[Path]) -> Iterator[Labelled | Unreadable]:
-        """Label each file, in order; a broken one is reported and does not stop the rest.
+    @property
+    def settings(self) -> Settings:
+        """What decides a prediction besides the cloud."""
+        own: Settings = {
+            "category": self._category.name,
+            "exact": self._each_point,
+            "output": str(self._places.folder),
+        }
+        return super().settings | own
+
+    @property
+    def prepare(self) -> Callable[[Path], WholeCloud]:
+        """Reads a file and resamples it."""
+        return WholeCloudPreparation(self.trained.record.resampling)
+
+    @property
+    def again(self) -> Callable[[TrainedModel], PartPredictor]:
+        """Makes the same predictor of another copy of the model."""
+        return partial(
+            PartPredictor,
+            places=self._places.for_another_process(),
+            category=self._category.name,
+            each_point=self._each_point,
+        )
+
+    def finish(self, prepared: Sequence[WholeCloud]) -> list[Labelled]:
+        """Label prepared clouds; their PLYs are not yet in place.
 
         Raises:
+            UsageError: the device has no more memory.
             CloudError: a PLY cannot be written.
         """
-        for path in paths:
-            try:
-                cloud = read(path)
-            except CloudError as error:
-                yield Unreadable(path, error)
-                continue
-            yield self._label(path, cloud)
+        return [self._label(whole.path, whole.cloud, whole.resampled) for whole in prepared]
 
-    def _label(self, path: Path, cloud: PointCloud) -> Labelled:
-        resampling = self._trained.record.resampling
-        resampled = draw_in_frame(cloud, resampling.points, resampling.normalize)
+    def settle(self, prediction: Labelled) -> Labelled:
+        """Give the PLY of a prediction its name.
+
+        Raises:
+            CloudError: it cannot be renamed.
+        """
+        return replace(prediction, written=self._places.place(prediction.written, prediction.path.stem))
+
+    def _label(self, path: Path, cloud: PointCloud, resampled: Resampled) -> Labelled:
+        resampling = self.trained.record.resampling
         points, notices = resampled.frame.place(cloud.points), cloud.warnings
         if len(points) < resampling.points:
             notices += (f"repeated from {len(points):,} to the model's {resampling.points:,} points",)
@@ -129,7 +184,7 @@ class PartPredictor:
             )
         else:
             found = self._parts_at(resampled, points)
-        written = unused_path(self._folder, path.stem, ".ply")
+        written = self._places.pending_file()
         whole = (
             cloud.points + cloud.offset if cloud.offset.any() else cloud.points
         )  # float64 where it must be
@@ -140,7 +195,7 @@ class PartPredictor:
     @torch.inference_mode()
     def _parts_at(self, resampled: Resampled, at: NDArray[np.float32]) -> NDArray[np.int64]:
         """The likeliest of the category's parts (M,), from 0, at places (M, 3) of the cloud's frame."""
-        trained, device = self._trained, self._trained.device
+        trained, device = self.trained, self.trained.device
         category = torch.tensor([self._index], device=device)
         own = slice(self._category.labels.start, self._category.labels.stop)
         found = []

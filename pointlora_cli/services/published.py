@@ -44,6 +44,8 @@ _FREE: dict[str, Any] = {
     "train": {
         *("epochs", "val_fraction"),  # the first is compared by itself; the other is not in use
         *("seed", "device", "precision", "eval_batch_size"),  # of the machine and of the one run
+        *("compile", "recompute", "clouds_on"),  # the same equations
+        *("checkpoint_minutes", "checkpoint_steps", "keep_checkpoints", "keep_best"),
     },
 }
 """What a run may choose and still train as the field does; all else must be equal."""

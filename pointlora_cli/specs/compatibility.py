@@ -38,12 +38,23 @@ def obstacle(backbone: str, method: str, task: Task = "classification") -> Obsta
         KeyError: there is no backbone or no method of that name.
     """
     network, adaptation = BACKBONES[backbone], METHODS[method]
+    if task == "pretraining":
+        return _untrainable(backbone, method)
     if task == "part-segmentation" and network.unsegmented is not None:
         return Obstacle("backbone", network.unsegmented)
     if task == "part-segmentation" and adaptation.unsegmented is not None:
         return Obstacle("method", adaptation.unsegmented)
     lacking = [network.lacks[need] for need in adaptation.needs if need in network.lacks]
     return Obstacle("pair", " and ".join(lacking)) if lacking else None
+
+
+def _untrainable(backbone: str, method: str) -> Obstacle | None:
+    """What keeps a backbone from being pre-trained by a method: Point-MAE is, as a whole."""
+    if backbone != "point-mae":
+        return Obstacle("backbone", "its own pre-training is another one, not built here")
+    if method != "full":
+        return Obstacle("method", "a pre-training trains every weight, as method full does")
+    return None
 
 
 def refusal(backbone: str, method: str, task: Task = "classification") -> str | None:
@@ -56,8 +67,11 @@ def refusal(backbone: str, method: str, task: Task = "classification") -> str | 
     if found is None:
         return None
     if found.of == "backbone":
-        able = [name for name, spec in BACKBONES.items() if spec.unsegmented is None]
-        return f"backbone {backbone} does not run for {task}: {found.reason} ({listed(able)} do)"
+        able = [
+            name for name in BACKBONES if (of := obstacle(name, "full", task)) is None or of.of != "backbone"
+        ]
+        do = "do" if len(able) > 1 else "does"
+        return f"backbone {backbone} does not run for {task}: {found.reason} ({listed(able)} {do})"
     if found.of == "method":
         return f"method {method} does not run for {task}: {found.reason}"
     others = [name for name in BACKBONES if obstacle(name, method, task) is None]

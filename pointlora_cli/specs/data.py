@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 from typing_extensions import Self
 
 from pointlora_cli.specs.base import Spec
@@ -51,6 +51,65 @@ class ShapesData(DataSpec):
     )
     clutter: float = Field(default=0.0, ge=0, le=0.5, description="Share of the points that are background.")
     seed: int = Field(default=0, ge=0, lt=2**32, description="Seed of the generated objects.")
+    collection: Literal["objects", "pretraining"] = Field(
+        default="objects",
+        description="objects: ten classes to fine-tune on; pretraining: many others, of other kinds.",
+    )
+    ray_noise: float = Field(
+        default=0.0,
+        ge=0,
+        le=0.2,
+        description="Noise along a scanner's rays, as a share of the object's radius.",
+    )
+    falloff: float = Field(
+        default=0.0,
+        ge=0,
+        le=4,
+        description="Power of the distance to the scanner with which the density falls; 2: as a turning laser's.",
+    )
+    holes: float = Field(
+        default=0.0, ge=0, le=0.5, description="Share of the surface that is lost in round holes."
+    )
+    fragments: float = Field(
+        default=0.0, ge=0, le=0.3, description="Share of the points that are a piece of another object."
+    )
+    outliers: float = Field(default=0.0, ge=0, le=0.1, description="Share of the points that lie anywhere.")
+    distinct: float = Field(
+        default=1.0,
+        gt=0,
+        le=1,
+        description="Least share of different points; the rest repeat them, as where a file has few.",
+    )
+    airborne: float = Field(
+        default=0.0, ge=0, le=1, description="Chance of a cloud to be scanned from above in parallel lines."
+    )
+    varied: bool = Field(
+        default=False,
+        description="Each cloud draws how much noise, occlusion, clutter, ray_noise, falloff, holes, fragments and "
+        "outliers it has, from none to what is given.",
+    )
+
+    @model_serializer(mode="wrap")
+    def _without_what_does_nothing(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leaves out options that earlier versions lacked, where they change nothing: their records stay valid."""
+        values: dict[str, Any] = dump(self)
+        for name in _NEWER_OF_SHAPES:
+            if getattr(self, name) == type(self).model_fields[name].default:
+                values.pop(name, None)
+        return values
+
+
+_NEWER_OF_SHAPES = (
+    "collection",
+    "ray_noise",
+    "falloff",
+    "holes",
+    "fragments",
+    "outliers",
+    "distinct",
+    "airborne",
+    "varied",
+)
 
 
 class FolderData(DataSpec):
@@ -245,6 +304,33 @@ class SegmentationFolderData(_PartSpec):
     split_seed: int = Field(default=0, ge=0, lt=2**32, description="Seed of that split.")
 
 
+class UnlabelledFolderData(DataSpec):
+    """A folder of clouds or meshes to pre-train on: at any depth, with train/ and test/ above them or without."""
+
+    source: Literal["unlabelled-folder"] = "unlabelled-folder"
+    root: str = Field(description="The folder.")
+    test_fraction: float = Field(
+        default=0.05, gt=0, lt=1, description="Share held out, where there is no test/ folder."
+    )
+    split_seed: int = Field(default=0, ge=0, lt=2**32, description="Seed of that split.")
+
+
+class ShapeNet55Data(DataSpec):
+    """ShapeNet-55: 52,470 shapes of 8,192 points, in its published files, to pre-train on."""
+
+    source: Literal["shapenet55"] = "shapenet55"
+    root: str | None = Field(
+        default=None,
+        description="The folder that holds shapenet_pc/ and ShapeNet-55/ with its two lists; it is not among the "
+        "downloads.",
+    )
+    points: int = Field(default=1024, ge=8, le=8192, description="Points of a cloud, of the 8,192 stored.")
+    normalize: Literal["unit-sphere"] = Field(
+        default="unit-sphere", description="Centred, largest norm 1: the published protocol."
+    )
+
+
 AnyClassificationData = ShapesData | FolderData | ScanObjectNNData | ModelNet40Data | FewShotData
 AnyPartData = ShapeNetPartData | SegmentationFolderData
-AnyData = Annotated[AnyClassificationData | AnyPartData, Field(discriminator="source")]
+AnyUnlabelledData = UnlabelledFolderData | ShapeNet55Data
+AnyData = Annotated[AnyClassificationData | AnyPartData | AnyUnlabelledData, Field(discriminator="source")]

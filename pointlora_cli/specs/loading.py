@@ -28,6 +28,7 @@ from pointlora_cli.specs.wording import shown
 
 _HEADER = "# A run spec of pointlora with every option resolved. Use it again with --spec.\n"
 _LONGEST_NAME = 64
+_FOLDERS = {"part-segmentation": "segmentation-folder", "pretraining": "unlabelled-folder"}
 
 
 @dataclass
@@ -72,7 +73,8 @@ def load_run_spec(
         spec_file: a YAML or (by its name) JSON file.
         overrides: `key=value` texts of `--set`, later ones winning.
         data_root: the folder of `--data`; makes `data.source` "folder", or "segmentation-folder" where
-            the task is part segmentation, and keeps the options that a folder has too, such as `data.points`.
+            the task is part segmentation and "unlabelled-folder" where it is pre-training, and keeps the options
+            that a folder has too, such as `data.points`.
         method: the method of `--method` in its own settings for these data and this backbone; where the
             preset or the file has it already, their options stand. A file that is for another method counts
             as part of the preset, less that method.
@@ -185,11 +187,11 @@ def _combined(layers: _Layers) -> tuple[dict[str, Any], list[Problem]]:
 
 
 def _folder_source(layers: _Layers) -> str:
-    """What the folder of --data is: its clouds, or their points, carry labels."""
+    """What the folder of --data is: its clouds, or their points, carry labels, or nothing does."""
     tasks = [layers.preset.get("task"), layers.file.get("task")]
     tasks += [override.value for override in layers.overrides if override.path == ("task",)]
     given = [task for task in tasks if task is not None]
-    return "segmentation-folder" if given[-1:] == ["part-segmentation"] else "folder"
+    return _FOLDERS.get(str(given[-1]), "folder") if given else "folder"
 
 
 def _final_tags(layers: _Layers) -> dict[str, str]:

@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 
 from pointlora_cli.specs.base import Spec
 
-Task = Literal["classification", "part-segmentation"]
+Task = Literal["classification", "part-segmentation", "pretraining"]
 
 
 class Need(Enum):

@@ -11,6 +11,8 @@ from pointlora_cli.specs.base import Spec
 
 Precision = Literal["auto", "float32", "bfloat16"]
 Selection = Literal["last", "best-val", "best-test"]
+Compilation = Literal["off", "default", "reduce-overhead", "max-autotune"]
+Residence = Literal["auto", "device", "host"]
 
 
 class OptimizerSpec(Spec):
@@ -98,7 +100,23 @@ class TrainSpec(Spec):
     """The loop."""
 
     epochs: int = Field(default=100, ge=1, le=100_000)
-    batch_size: int = Field(default=32, ge=2, description="Clouds in a step; batch norm needs at least 2.")
+    batch_size: int = Field(
+        default=32,
+        ge=2,
+        description="Clouds in a step of one process; batch norm needs at least 2. N processes equal one at N "
+        "times as many.",
+    )
+    accumulate: int = Field(
+        default=1,
+        ge=1,
+        le=10_000,
+        description="Batches whose gradients are summed before an update: as one batch so many times as large, in "
+        "the memory of one, but that each has its own batch statistics.",
+    )
+    sync_batch_norm: bool = Field(
+        default=False,
+        description="Batch statistics over all processes of a run (--devices), not of each for itself.",
+    )
     eval_batch_size: int = Field(default=64, ge=1, le=1_000_000)
     drop_last: bool = Field(default=True, description="Leave out the last, smaller batch of an epoch.")
     seed: int = Field(default=0, ge=0, lt=2**32)
@@ -107,6 +125,22 @@ class TrainSpec(Spec):
     )
     precision: Precision = Field(
         default="auto", description="auto: bfloat16 on a GPU that has it, else float32."
+    )
+    compile: Compilation = Field(
+        default="off",
+        description="Have PyTorch compile the network, which takes a minute or so at the start of a run: default; "
+        "reduce-overhead, with CUDA graphs; max-autotune, which also tries out kernels, for minutes. A last batch "
+        "that is smaller runs as it is.",
+    )
+    recompute: bool = Field(
+        default=False,
+        description="Keep no activations within patch encoders and transformer blocks: the backward pass "
+        "computes them again. Far less memory, about a third more time, the same gradients.",
+    )
+    clouds_on: Residence = Field(
+        default="auto",
+        description="Where training clouds lie: device; host, from where each step's are sent ahead; auto: on the "
+        "device, unless they would take more than half of its free memory. Results are the same.",
     )
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
     selection: Selection = Field(
@@ -121,6 +155,35 @@ class TrainSpec(Spec):
         ge=1,
         description="Evaluate every so many epochs, and after the last; only an evaluated epoch is kept.",
     )
+    checkpoint_minutes: float | None = Field(
+        default=10.0,
+        gt=0,
+        description="A checkpoint is saved after each epoch, and within one whenever the newest is this old; "
+        "null: within none.",
+    )
+    checkpoint_steps: int | None = Field(
+        default=None, ge=1, description="Save a checkpoint every so many steps of an epoch, too."
+    )
+    keep_checkpoints: int = Field(
+        default=2, ge=1, le=1000, description="How many of the newest checkpoints stay: last, last-1, …"
+    )
+    keep_best: bool = Field(
+        default=True,
+        description="Keep the checkpoint of the kept epoch too, as best, where an evaluation chooses the epoch.",
+    )
+
+    @model_validator(mode="after")
+    def _compilation_fits(self) -> Self:
+        if self.compile in {"reduce-overhead", "max-autotune"} and self.accumulate > 1:
+            raise ValueError(
+                f"compile '{self.compile}' replays CUDA graphs, in which a batch writes over the gradients of the "
+                "one before, so it cannot accumulate: use compile=default or accumulate=1"
+            )
+        if self.compile != "off" and self.sync_batch_norm:
+            raise ValueError(
+                "what processes tell each other for sync_batch_norm cannot be compiled: use compile=off"
+            )
+        return self
 
 
 class OutputSpec(Spec):

@@ -121,6 +121,8 @@ class AdapterRecord(_Record):
             raise ValueError("classes must be names, each once")
         if self.task != self.spec.task:
             raise ValueError("task differs from spec.task")
+        if self.task == "pretraining":
+            raise ValueError("a pre-training has no adapter")
         if self.task == "part-segmentation":
             self._require_whole_categories()
         elif self.categories:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from pointlora_cli.specs.training import AugmentationSpec
+from pointlora_cli.training.share import Share
 
 _AXES = {"x": 0, "y": 1, "z": 2}
 
@@ -19,26 +20,26 @@ class Augmentation:
         self.spec = spec
         self.generator = generator
 
-    def __call__(self, points: Tensor) -> Tensor:
-        """Change clouds (B, N, 3) -> (B, N, 3)."""
-        spec = self.spec
+    def __call__(self, points: Tensor, share: Share | None = None) -> Tensor:
+        """Change clouds (B, N, 3) -> (B, N, 3), which are all of a step's, or a share of them."""
+        spec, share = self.spec, share or Share(slice(None), len(points))
         if spec.shuffle:
             order = torch.randperm(points.shape[1], generator=self.generator, device=points.device)
             points = points[:, order]
         if spec.scale is not None:
             low, high = spec.scale
             factors = 3 if spec.scale_axes == "each" else 1
-            points = points * self._uniform(points, 1, factors, low=low, high=high)
+            points = points * self._uniform(points, share, 1, factors, low=low, high=high)
         if spec.translate > 0:
-            points = points + self._uniform(points, 1, 3, low=-spec.translate, high=spec.translate)
+            points = points + self._uniform(points, share, 1, 3, low=-spec.translate, high=spec.translate)
         if spec.rotate != "none":
-            angle = self._uniform(points, low=0.0, high=2 * math.pi)
+            angle = self._uniform(points, share, low=0.0, high=2 * math.pi)
             points = points @ rotation(angle, _AXES[spec.rotate])
         return points
 
-    def _uniform(self, points: Tensor, *shape: int, low: float, high: float) -> Tensor:
-        values = torch.rand(points.shape[0], *shape, generator=self.generator, device=points.device)
-        return low + (high - low) * values
+    def _uniform(self, points: Tensor, share: Share, *shape: int, low: float, high: float) -> Tensor:
+        values = torch.rand(share.total, *shape, generator=self.generator, device=points.device)
+        return low + (high - low) * values[share.mine]
 
 
 def rotation(angle: Tensor, axis: int) -> Tensor:

@@ -9,6 +9,7 @@ import torch
 
 from pointlora_cli.errors import UsageError
 from pointlora_cli.specs.training import Precision
+from pointlora_cli.training.compilation import compiler_failure
 
 _NO_MEMORY = "can't allocate memory"  # the CPU allocator raises a plain RuntimeError
 
@@ -58,14 +59,16 @@ def computes_bfloat16(device: torch.device) -> bool:
 
 @contextmanager
 def memory_guard(remedy: str) -> Iterator[None]:
-    """Turn running out of memory into a message.
+    """Turn running out of memory, and a network that does not compile, into a message.
 
     Raises:
-        UsageError: the CPU or the GPU has no more memory.
+        UsageError: the CPU or the GPU has no more memory, or the compiler fails.
     """
     try:
         yield
     except (MemoryError, RuntimeError) as error:
+        if (failure := compiler_failure(error)) is not None:
+            raise failure from error
         if not isinstance(error, MemoryError | torch.OutOfMemoryError) and _NO_MEMORY not in str(error):
             raise
         raise UsageError(f"out of memory: {str(error).splitlines()[0][:200]}", remedy=remedy) from error

@@ -9,6 +9,7 @@ from pointlora_cli.ops.gathering import gather
 from pointlora_cli.ops.near_origin import without_near_origin
 from pointlora_cli.ops.sampling import farthest_point_sampling
 from pointlora_cli.specs.data import DataSpec
+from pointlora_cli.training.share import Share
 
 
 class PointDrawing:
@@ -25,11 +26,12 @@ class PointDrawing:
         self.skip_near_origin = spec.skips_near_origin
         self.generator = generator
 
-    def __call__(self, points: Tensor) -> Tensor:
-        """Draw from clouds (B, S, 3) -> (B, P, 3)."""
-        batch, stored, _ = points.shape
+    def __call__(self, points: Tensor, share: Share | None = None) -> Tensor:
+        """Draw from clouds (B, S, 3) -> (B, P, 3), which are all of a step's, or a share of them."""
+        mine, batch = share or Share(slice(None), len(points))
+        stored = points.shape[1]
         if self.candidates < stored:
-            first = torch.randint(stored, (batch,), generator=self.generator, device=points.device)
+            first = torch.randint(stored, (batch,), generator=self.generator, device=points.device)[mine]
             farthest = farthest_point_sampling(
                 points, self.candidates, first=first, skip_near_origin=self.skip_near_origin
             )

@@ -1,4 +1,4 @@
-"""Metrics of classification, from a confusion matrix; those of part segmentation have a file of their own."""
+"""Metrics of classification, from a confusion matrix; those of other tasks have files of their own."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pointlora_cli.training.part_metrics import PartMetrics
+from pointlora_cli.training.reconstruction_metrics import ReconstructionMetrics
 
 
 @dataclass(frozen=True)
@@ -69,4 +70,4 @@ class Metrics:
         return {"accuracy": self.accuracy, "mean_class_accuracy": self.mean_class_accuracy}
 
 
-AnyMetrics = Metrics | PartMetrics
+AnyMetrics = Metrics | PartMetrics | ReconstructionMetrics

@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from pointlora_cli.datasets.part_drawing import drawn_rows
+from pointlora_cli.datasets.part_drawing import drawn_rows, uniform_draws
 from pointlora_cli.datasets.part_sampling import evaluation_arrays
 from pointlora_cli.datasets.part_segmentation import PartClouds
 from pointlora_cli.models.segmenter import Segmenter
 from pointlora_cli.specs.data import AnyPartData
 from pointlora_cli.specs.run import RunSpec
 from pointlora_cli.training.augmentation import Augmentation
+from pointlora_cli.training.cloud_store import CloudStore
 from pointlora_cli.training.devices import autocast
+from pointlora_cli.training.distribution import ALONE, Distribution
 from pointlora_cli.training.part_metrics import PartMetrics
 from pointlora_cli.training.part_overlap import part_masks, predicted_parts, shape_ious
-from pointlora_cli.training.task import Splits, StepOutput, Task
+from pointlora_cli.training.share import Share
+from pointlora_cli.training.task import Splits, StepOutput, Task, fingerprint
+
+_STRIDE = 16  # of the points that tell whether the clouds are those that they were
 
 
 class SampledClouds(NamedTuple):
@@ -33,8 +38,7 @@ class SampledClouds(NamedTuple):
 class PartSegmentationTask(Task):
     """Learn the part of each point by cross-entropy over all parts, whatever the category.
 
-    The clouds lie on the device with all their points, and each step draws from them with replacement, as
-    published.
+    The clouds are stored with all their points, and each step draws from them with replacement, as published.
     """
 
     model: Segmenter
@@ -50,46 +54,65 @@ class PartSegmentationTask(Task):
         device: torch.device,
         dtype: torch.dtype,
     ) -> None:
-        super().__init__(model, splits, device, dtype)
+        super().__init__(model, splits, device, dtype, seed=spec.train.seed)
         self._spec = spec
         self._data = data
         self._splits = splits
         self._ranges = parts
         self._evaluated = sampled(splits.evaluated, data)
-        self._changes = torch.Generator(device).manual_seed(spec.train.seed + 1)
         # What is drawn has no order that could be shuffled, and the labels would have to follow.
         changes = spec.augmentation.model_copy(update={"shuffle": False})
-        self._augment = Augmentation(changes, self._changes)
+        self._augment = Augmentation(changes, self.changes)
         train = splits.train
-        self._points = torch.from_numpy(train.points).to(device)  # (rows, 3)
-        self._parts = torch.from_numpy(train.parts).to(device)  # (rows,) uint8
-        self._offsets = torch.from_numpy(train.offsets).to(device)  # (n + 1,)
+        self.clouds = CloudStore(
+            [torch.from_numpy(train.points), torch.from_numpy(train.parts)],  # (rows, 3), (rows,) uint8
+            torch.from_numpy(train.offsets),
+            device,
+            spec.train.clouds_on,
+        )
         self._category = torch.from_numpy(train.category).to(device)  # (n,)
         self._masks = part_masks(parts, max(labels.stop for labels in parts), device)
 
-    def step(self, chosen: Tensor) -> StepOutput:
-        """Forward and backward of the training clouds `chosen` (B,)."""
-        rows = drawn_rows(self._offsets, chosen, self._data.points, self._changes)
-        category = self._category[chosen]
+    @property
+    def fingerprint(self) -> str:
+        """Differs where the clouds are others: of their sizes, categories, parts, and some of their points."""
+        return fingerprint(
+            array
+            for clouds in self._splits
+            for array in (clouds.offsets, clouds.category, clouds.parts, clouds.points[::_STRIDE])
+        )
+
+    def step(self, chosen: Tensor, mine: slice = slice(None), weight: float = 1.0) -> StepOutput:
+        """Forward and backward of those of the training clouds `chosen` (B,) that are at `mine`."""
+        uniform = uniform_draws(len(chosen), self._data.points, self.changes)[mine]
+        share, taken = Share(mine, len(chosen)), self.clouds.take(chosen[mine])
+        points, parts = taken.rows
+        rows = drawn_rows(taken.offsets, taken.at, uniform)
+        category = self._category[taken.chosen]
         return segmentation_step(
             self.model,
-            self._augment(self._points[rows]),
+            self._augment(points[rows], share),
             category,
-            self._parts[rows].long(),
+            parts[rows].long(),
             self._masks[category],
             dtype=self.dtype,
             label_smoothing=self._spec.train.label_smoothing,
+            weight=weight,
         )
 
-    def evaluate(self) -> PartMetrics:
+    def evaluate(
+        self, distribution: Distribution = ALONE, pause: Callable[[], None] = lambda: None
+    ) -> PartMetrics:
         """How the model does on the clouds that each epoch is evaluated on."""
-        return self._metrics(self._evaluated)
+        return self._metrics(self._evaluated, distribution, pause)
 
-    def test(self) -> PartMetrics:
+    def test(self, distribution: Distribution = ALONE) -> PartMetrics:
         """How the model does on the test clouds."""
-        return self._metrics(sampled(self._splits.test, self._data))
+        return self._metrics(sampled(self._splits.test, self._data), distribution, lambda: None)
 
-    def _metrics(self, clouds: SampledClouds) -> PartMetrics:
+    def _metrics(
+        self, clouds: SampledClouds, distribution: Distribution, pause: Callable[[], None]
+    ) -> PartMetrics:
         return evaluate_parts(
             self.model,
             clouds,
@@ -97,6 +120,8 @@ class PartSegmentationTask(Task):
             batch_size=self._spec.train.eval_batch_size,
             device=self.device,
             dtype=self.dtype,
+            distribution=distribution,
+            pause=pause,
         )
 
 
@@ -109,6 +134,7 @@ def segmentation_step(
     *,
     dtype: torch.dtype = torch.float32,
     label_smoothing: float = 0.0,
+    weight: float = 1.0,
 ) -> StepOutput:
     """Forward and backward of one batch; gradients are added to those in the parameters.
 
@@ -120,6 +146,7 @@ def segmentation_step(
         masks: (B, parts) bool, the parts of each cloud's category; they count for `correct` alone.
         dtype: of the arithmetic.
         label_smoothing: share of the target that all parts divide.
+        weight: of the batch's loss in what is minimised.
     """
     with autocast(points.device, dtype):
         found = model(points, category)
@@ -128,7 +155,7 @@ def segmentation_step(
     regularization = model.adaptation.regularization(found.sequence)
     if regularization is not None:
         loss = loss + regularization
-    torch.autograd.backward(loss)
+    torch.autograd.backward(loss * weight)
     right = predicted_parts(logits.detach(), masks) == parts
     return StepOutput(loss.detach() * len(parts), right.float().mean(dim=1).sum())
 
@@ -147,6 +174,8 @@ def evaluate_parts(
     batch_size: int,
     device: torch.device,
     dtype: torch.dtype,
+    distribution: Distribution = ALONE,
+    pause: Callable[[], None] = lambda: None,
 ) -> PartMetrics:
     """Segment `clouds` once, without augmentation.
 
@@ -157,14 +186,16 @@ def evaluate_parts(
         batch_size: clouds at a time.
         device: of the model.
         dtype: of the arithmetic.
+        distribution: this process among those that share the clouds; each learns the whole.
+        pause: called before each batch; in each process as often.
     """
     model.eval()
     masks = part_masks(parts, max(labels.stop for labels in parts), device)
     ious = []
     loss = torch.zeros((), dtype=torch.float64, device=device)
     right = torch.zeros((), dtype=torch.int64, device=device)
-    for start in range(0, len(clouds.category), batch_size):
-        points, truth, category = (array[start : start + batch_size].to(device) for array in clouds)
+    for mine in distribution.rounds(len(clouds.category), batch_size, pause):
+        points, truth, category = (array[mine].to(device) for array in clouds)
         with autocast(device, dtype):
             logits = model(points, category).logits.float()
         loss += F.cross_entropy(logits.flatten(0, 1), truth.flatten(), reduction="sum")
@@ -173,9 +204,9 @@ def evaluate_parts(
         ious.append(shape_ious(found, truth, masks[category]))
     count = clouds.parts.numel()
     return PartMetrics(
-        shape_iou=torch.cat(ious).cpu().numpy(),
+        shape_iou=distribution.gather(torch.cat(ious)).numpy(),
         category=clouds.category.numpy(),
         categories=len(parts),
-        point_accuracy=right.item() / count,
-        loss=loss.item() / count,
+        point_accuracy=distribution.stack(right).sum().item() / count,
+        loss=distribution.stack(loss).sum().item() / count,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import signal
 import statistics
 import threading
@@ -111,6 +112,19 @@ def test_the_table_holds_them_too_and_no_run_is_repeated(finished):
     assert "epoch kept: the last epoch" in again.out
     assert "the process, with PyTorch, data and what earlier runs in it left" in table
     assert max(len(line.rstrip()) for line in again.out.splitlines() if "─" in line) <= 80
+
+
+def test_a_run_that_was_removed_counts_but_is_not_named(finished, tmp_path):
+    runs, first = finished
+    copied = shutil.copytree(runs, tmp_path / "runs")
+    shutil.rmtree(copied / Path(first.document["methods"][1]["cells"][0]["run"]).name)
+    again = call(*arguments(copied, "--json"))
+    assert again.code == 0, again.err
+    assert again.err.count(", and was removed") == 1
+    for row, before in zip(again.document["methods"], first.document["methods"], strict=True):
+        assert (row["mean"], row["peak_memory_bytes"]) == (before["mean"], before["peak_memory_bytes"])
+    named = [[cell["run"] is not None for cell in row["cells"]] for row in again.document["methods"]]
+    assert named == [[True, True], [False, True]]
 
 
 def test_more_methods_and_seeds_add_to_what_is_there(finished):

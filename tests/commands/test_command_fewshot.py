@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
+import shutil
 import signal
 import threading
 from pathlib import Path
@@ -63,6 +64,18 @@ def test_finished_folds_are_not_repeated_and_the_table_says_what_was_kept(finish
     assert "0 of 2" in again.out
     assert "the best epoch on the test set" in again.out
     assert re.search(rf"mean ± std +{re.escape(first.document['settings'][0]['text'])}", again.out)
+
+
+def test_a_fold_counts_after_its_run_was_removed_but_no_run_is_named(finished, files, tmp_path):
+    runs, first = finished
+    copied = shutil.copytree(runs, tmp_path / "runs")
+    folds = first.document["settings"][0]["folds"]
+    shutil.rmtree(copied / Path(folds[1]["run"]).name)
+    again = call("fewshot", "--folds", "2", *fewshot_options(files), "-o", copied, "--json")
+    (setting,) = again.document["settings"]
+    assert (setting["trained_now"], setting["mean"]) == ([], first.document["settings"][0]["mean"])
+    assert [fold["run"] for fold in setting["folds"]] == [str(copied / Path(folds[0]["run"]).name), None]
+    assert again.err.count(", and was removed") == 1
 
 
 def made_up(folds, *changes, method="idpt"):
@@ -170,7 +183,9 @@ def test_what_was_finished_stands_when_a_later_fold_is_stopped(files, tmp_path, 
     if number != signal.SIGKILL:
         assert "1 of 2 folds are finished and stand" in err
         assert "Go on with: pointlora fewshot --folds 2 --set" in err
-    again = call("fewshot", "--folds", "2", *options, "--json").document["settings"][0]
+    outcome = call("fewshot", "--folds", "2", *options, "--json")
+    assert "the run goes on after epoch" in outcome.err  # within the fold
+    again = outcome.document["settings"][0]
     assert again["trained_now"] == [1]
     assert [fold["fold"] for fold in again["folds"]] == [0, 1]
     assert again["folds"][0]["run"].endswith(kept["run"])

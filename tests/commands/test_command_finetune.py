@@ -22,6 +22,9 @@ def test_run_directory_holds_all_of_a_run(trained_run):
         "environment.json",
         "metrics.jsonl",
         "log.txt",
+        "result.json",
+        "checkpoints/last.safetensors",
+        "checkpoints/last-1.safetensors",
         "adapter/adapter.json",
         "adapter/adapter.safetensors",
     }

@@ -11,6 +11,7 @@ from command_line import call, launch, python
 
 COMMANDS = (
     "download",
+    "pretrain",
     "finetune",
     "fewshot",
     "compare",
@@ -19,6 +20,7 @@ COMMANDS = (
     "inspect",
     "merge",
     "validate",
+    "bench",
     "doctor",
     "presets",
     "presets list",
@@ -83,7 +85,7 @@ def test_every_command_has_help_with_an_example(command):
 @pytest.mark.parametrize("command", ["", *COMMANDS])
 def test_help_is_neither_cut_off_nor_too_wide(command):
     out = call(*command.split(), "--help").out
-    assert "..." not in out.replace("{clouds}...", "").replace("clouds...", "").replace(
+    assert "..." not in out.replace("[clouds]...", "").replace("clouds...", "").replace(
         "[ARGS]...", ""
     ).replace("[names]...", "").replace("names...", "")
     assert max(len(line) for line in out.splitlines()) <= 100

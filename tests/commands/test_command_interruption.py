@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from command_line import call, metrics_rows, only_run, start, tiny
 
+from pointlora_cli.training.sealed_file import unsealed
+
 
 def interrupted(tmp_path, *signals, pause=0.0):
     """Start a long run, wait for its second epoch, send the signals; give code, stderr, seconds it took."""
@@ -64,6 +66,10 @@ def test_signal_stops_the_run_and_keeps_the_last_epoch(tmp_path, number, code, w
     assert f"error: {word} in epoch" in err
     assert f"the adapter of epoch {rows[-1]['epoch']} is kept in {run_directory}" in err
     assert f"pointlora evaluate {run_directory}" in err
+    assert f"Go on with: pointlora finetune --resume {run_directory}" in err
+    assert (
+        unsealed(run_directory / "checkpoints" / "last.safetensors")[1]["state"]["epoch"] == rows[-1]["epoch"]
+    )
     assert word in (run_directory / "log.txt").read_text()
     evaluated = call("evaluate", run_directory, "--json").document
     assert evaluated["kept_epoch"] == rows[-1]["epoch"]

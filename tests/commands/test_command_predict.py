@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 from pathlib import Path
 
 import numpy as np
 import pytest
 from command_line import call
+
+from pointlora_cli.commands.predict_result import show_classes, show_parts
+from pointlora_cli.console.predict_progress import PredictProgress
+from pointlora_cli.console.screen import Screen
+from pointlora_cli.services.predict import Classified
+from pointlora_cli.services.predict_parts import Labelled, Part
+from pointlora_cli.services.trained_model import load_trained_model
 
 ODD_FILES = Path(__file__).parents[1] / "data" / "odd_files"
 CUBE_OFF = """OFF
@@ -152,6 +161,54 @@ def test_many_notices_are_summed_up(trained_run, tmp_path):
     assert outcome.err.count("repeated from") == 5
     assert "35 more" in outcome.err
     assert outcome.out.count(".npy") == 40
+
+
+class Terminal(io.StringIO):
+    """What is written to a terminal."""
+
+    def isatty(self):
+        return True
+
+
+def on_a_terminal(show):
+    with contextlib.redirect_stdout(Terminal()) as out, contextlib.redirect_stderr(Terminal()) as err:
+        show(Screen(as_json=False))
+    return out.getvalue(), err.getvalue()
+
+
+def test_thousands_of_clouds_on_a_terminal_are_some_rows_and_a_sum(trained_run, monkeypatch):
+    monkeypatch.setenv("NO_COLOR", "1")
+    trained = load_trained_model(trained_run / "adapter")
+    chances = np.eye(10)[[3] * 800 + [5] * 1200]
+    found = [Classified(Path(f"{index:04}.npy"), 64, chance, ()) for index, chance in enumerate(chances)]
+    out, _ = on_a_terminal(lambda screen: show_classes(screen, trained, found, 1))
+    assert out.count(".npy") == 20
+    assert "1,980 more; --json shows all, and --save FILE records them" in out
+    assert [line.split() for line in out.splitlines()[-3:-1]] == [
+        [trained.record.classes[5], "1,200"],
+        [trained.record.classes[3], "800"],
+    ]
+    out, _ = on_a_terminal(lambda screen: show_classes(screen, trained, found[:50], 1))
+    assert out.count(".npy") == 50
+    assert "more;" not in out
+    part = Part("leg", 1, (1, 2, 3))
+    labelled = [Labelled(path, "Chair", (part,), (9,), path, ()) for path in (Path("a.ply"),) * 60]
+    out, _ = on_a_terminal(lambda screen: show_parts(screen, trained, labelled, [part]))
+    assert out.count("a.ply") == 40  # two in each row
+    assert "40 more;" in out
+
+
+def test_progress_on_a_terminal_is_a_bar_that_goes_away():
+    def count(screen):
+        with PredictProgress(screen, 2000) as progress:
+            for index in range(2000):
+                progress.count(unreadable=index % 100 == 0)
+
+    _, err = on_a_terminal(count)
+    assert "2,000 of 2,000 files" in err
+    assert "20 unreadable" in err
+    assert "note:" not in err
+    assert err.endswith("\x1b[2K")
 
 
 def test_broken_file_among_good_ones(trained_run, tmp_path):

@@ -24,6 +24,8 @@ def test_the_published_protocols_ship():
         "modelnet40-fewshot",
         "shapenetpart",
         "segmentation-folder",
+        "pretrain-quickstart",
+        "pretrain-shapenet55",
     } == set(PRESETS)
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from pointlora_cli.datasets.part_drawing import drawn_rows
+from pointlora_cli.datasets.part_drawing import drawn_rows, uniform_draws
 from pointlora_cli.datasets.part_sampling import evaluation_arrays, fixed_rows, replaced_rows
 from pointlora_cli.datasets.part_segmentation import PartClouds
 from pointlora_cli.datasets.unit_sphere import normalized_cloud
@@ -99,12 +99,12 @@ def test_drawing_test_points_with_replacement_follows_its_seed_cloud_by_cloud():
 def test_training_draws_are_uniform_over_each_cloud_of_the_batch():
     offsets = torch.tensor([0, 3, 10, 11])
     chosen = torch.tensor([2, 0, 1, 0])
-    rows = drawn_rows(offsets, chosen, 7000, torch.Generator().manual_seed(0))
+    rows = drawn_rows(offsets, chosen, uniform_draws(4, 7000, torch.Generator().manual_seed(0)))
     assert rows.shape == (4, 7000)
     for own, (start, stop) in zip(rows, ((10, 11), (0, 3), (3, 10), (0, 3)), strict=True):
         times = torch.bincount(own, minlength=11)
         assert times[start:stop].sum() == 7000
         assert (times[start:stop].double() / 7000 * (stop - start) - 1).abs().max() < 0.15
     assert not torch.equal(rows[1], rows[3])
-    again = drawn_rows(offsets, chosen, 7000, torch.Generator().manual_seed(0))
+    again = drawn_rows(offsets, chosen, uniform_draws(4, 7000, torch.Generator().manual_seed(0)))
     assert torch.equal(rows, again)

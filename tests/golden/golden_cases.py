@@ -136,6 +136,10 @@ class Case:
         return "step_log" in self.arrays
 
     @property
+    def is_pretraining(self):
+        return "rebuilt_points" in self.arrays
+
+    @property
     def is_segmentation(self):
         return "cls_label" in self.arrays
 
@@ -291,11 +295,13 @@ def recipe(key, shape, salt=0):
     return torch.from_numpy(np.asarray(value)).float()
 
 
-MODEL_CASES = [
+ALL_CASES = [
     Case(path)
     for path in sorted(FOLDER.glob("*.json"))
     if path.with_suffix(".npz").is_file() and "state_dict" in json.loads(path.read_text())
 ]
+PRETRAINING_CASES = [case for case in ALL_CASES if case.is_pretraining]
+MODEL_CASES = [case for case in ALL_CASES if not case.is_pretraining]
 EVAL_CASES = [case for case in MODEL_CASES if not case.is_training]
 SEGMENTATION_CASES = [case for case in EVAL_CASES if case.is_segmentation]
 CLASSIFICATION_CASES = [case for case in EVAL_CASES if not case.is_segmentation]

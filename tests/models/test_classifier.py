@@ -98,3 +98,11 @@ def test_equal_scales_are_encoded_once_and_tracked_each_time():
     model(torch.rand(2, 64, 3))
     assert [tuple(shape[1:3]) for shape in passes] == [(12, 8), (6, 10)]  # the first is the backbone's
     assert encoder.first.norm.num_batches_tracked == 3
+
+
+@pytest.mark.parametrize(("name", "hidden"), [("point-mae", 2), ("point-bert", 1)])
+def test_the_hidden_layers_of_the_head_have_the_width_and_dropout_asked_for(name, hidden):
+    head = tiny_model("full", backbone={"name": name}, head={"width": 24, "dropout": 0.25}).head
+    widths = [layer.out_features for layer in head.layers if isinstance(layer, torch.nn.Linear)]
+    rates = [layer.p for layer in head.layers if isinstance(layer, torch.nn.Dropout)]
+    assert (widths, rates) == ([24] * hidden + [5], [0.25] * hidden)

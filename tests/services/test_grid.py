@@ -10,13 +10,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from model_specs import tiny_spec
+from grid_cells import Watch, cell_in, spec_in
 
 from pointlora_cli.errors import DataError, DivergedError, ExitCode, SeveralErrors
 from pointlora_cli.services.compare import plan_comparison
 from pointlora_cli.services.grid import GridError, run_grid
-from pointlora_cli.services.grid_inputs import Inputs, InputsFinder
-from pointlora_cli.services.grid_records import Cell, examine_record, read_record
+from pointlora_cli.services.grid_inputs import Inputs
+from pointlora_cli.services.grid_records import examine_record, read_record
 from pointlora_cli.services.grid_workers import how_many_fit
 from pointlora_cli.specs.data import FolderData
 from pointlora_cli.specs.run import RunSpec
@@ -25,48 +25,11 @@ from pointlora_cli.training.events import EpochDone
 GIB = 2**30
 
 
-def spec_in(folder, method="lora", **training):
-    changes = {
-        "data": {"clouds_per_class": 4, "test_clouds_per_class": 2, "occlusion": 0},
-        "train": {"epochs": 2, "batch_size": 16, "device": "cpu", **training},
-        "output": {"dir": str(folder)},
-    }
-    return tiny_spec(method, **changes)
-
-
-def cell_in(folder, name="good", spec=None):
-    spec = spec or spec_in(folder)
-    return Cell(name, spec, folder / "records" / f"{name}.json", InputsFinder().find(spec))
-
-
 def diverging(folder):
     spec = spec_in(folder)
     return cell_in(
         folder, "wild", spec.model_copy(update={"optimizer": spec.optimizer.model_copy(update={"lr": 1e30})})
     )
-
-
-class Watch:
-    """Keeps what it is told; `seen` may act on an event."""
-
-    def __init__(self, seen=lambda cell, event: None):
-        self.messages, self.begun, self.done, self.lost = [], [], {}, {}
-        self._seen = seen
-
-    def told(self, message):
-        self.messages.append(message)
-
-    def started(self, cell, number, of):
-        self.begun.append((cell, number, of))
-
-    def heard(self, cell, event):
-        self._seen(cell, event)
-
-    def finished(self, cell, score, score_name, seconds):
-        self.done[cell] = score
-
-    def failed(self, cell, message):
-        self.lost[cell] = message
 
 
 @pytest.fixture(scope="module")

@@ -127,3 +127,12 @@ def test_a_task_that_does_not_belong_to_the_data_is_refused(task, source, wanted
         RunSpec.model_validate({"task": task, "data": source})
     message = f"task ({task}) does not belong to data.source ({source['source']}): set task to '{wanted}'"
     assert message in str(refused.value)
+
+
+def test_sizes_of_a_head_are_refused_where_the_head_is_another():
+    values = {"task": "part-segmentation", "data": {"source": "shapenetpart"}}
+    assert RunSpec.model_validate({**values, "head": {"width": 256}})
+    with pytest.raises(
+        ValidationError, match=r"head\.width and head\.dropout are of the head of classification, not of"
+    ):
+        RunSpec.model_validate({**values, "head": {"width": 64}})

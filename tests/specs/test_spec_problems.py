@@ -92,7 +92,7 @@ KINDS = [
     (
         {"task": "segmentation"},
         "task",
-        "must be one of classification, part-segmentation, got 'segmentation'",
+        "must be one of classification, part-segmentation, pretraining, got 'segmentation'",
         "did you mean 'part-segmentation'?",
     ),
     (
@@ -112,7 +112,7 @@ KINDS = [
         {"data": {"points": 8}},
         "data.source",
         "is missing: it must be one of shapes, folder, scanobjectnn, modelnet40, modelnet40-fewshot, "
-        "shapenetpart, segmentation-folder",
+        "shapenetpart, segmentation-folder, unlabelled-folder, shapenet55",
         None,
     ),
     (

@@ -97,7 +97,7 @@ def test_odd_characters_survive_the_round_trip(tmp_path, text):
 def test_a_dump_is_commented_block_style_in_the_order_of_the_models():
     text = dump_run_spec(RunSpec())
     assert text.startswith("# ")
-    assert list(yaml.safe_load(text)) == list(RunSpec.model_fields)
+    assert list(yaml.safe_load(text)) == [name for name in RunSpec.model_fields if name != "masking"]
     assert "{" not in text
     assert "&" not in text
 

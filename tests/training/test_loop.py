@@ -1,5 +1,7 @@
 """The training loop on small models."""
 
+import time
+
 import numpy as np
 import pytest
 import torch
@@ -145,7 +147,9 @@ def test_sixteen_clouds_are_learned_by_heart():
     for module in model.modules():
         if isinstance(module, torch.nn.Dropout):
             module.p = 0.0
+    began = time.monotonic()
     run(model, spec, clouds=clouds)
+    assert time.monotonic() - began < 60
     model.train()  # the batch's own statistics, as in training
     with torch.no_grad():
         predicted = model(torch.from_numpy(clouds.points)).logits.argmax(dim=1).numpy()

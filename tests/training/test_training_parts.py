@@ -8,7 +8,7 @@ import torch
 
 from pointlora_cli.specs.training import AugmentationSpec, ScheduleSpec
 from pointlora_cli.training.augmentation import Augmentation, rotation
-from pointlora_cli.training.loop import batch_sizes
+from pointlora_cli.training.batches import batch_sizes
 from pointlora_cli.training.metrics import Metrics
 from pointlora_cli.training.schedule import build_schedule
 
