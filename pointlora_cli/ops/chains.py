@@ -24,13 +24,13 @@ def nearest_chain(points: Tensor) -> Tensor:
         ValueError: wrong shape.
     """
     require_clouds(points)
-    order: Tensor = _chained(points.detach())
+    # The first call of an operation loads the compiler, which takes seconds.
+    chain = _chained_whole if torch.compiler.is_compiling() else _chained
+    order: Tensor = chain(points.detach())
     return order
 
 
-@torch.library.custom_op("pointlora::nearest_chain", mutates_args=())
 def _chained(points: Tensor) -> Tensor:
-    """One operation, so that a compiler need not unroll its loop."""
     batch, count, _ = points.shape
     distances = squared_distances(points, points)
     clouds = torch.arange(batch, device=points.device)
@@ -43,6 +43,10 @@ def _chained(points: Tensor) -> Tensor:
     return order
 
 
-@_chained.register_fake
+# One operation, so that a compiler need not unroll its loop.
+_chained_whole = torch.library.custom_op("pointlora::nearest_chain", mutates_args=())(_chained)
+
+
+@_chained_whole.register_fake
 def _shape(points: Tensor) -> Tensor:
     return points.new_empty(points.shape[:2], dtype=torch.int64)

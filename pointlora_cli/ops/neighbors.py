@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -36,18 +38,25 @@ def nearest_neighbors(queries: Tensor, points: Tensor, k: int) -> tuple[Tensor, 
     if queries.shape[0] != points.shape[0]:
         raise ValueError(f"queries hold {queries.shape[0]} clouds, points {points.shape[0]}")
     queries, points = queries.detach(), points.detach()
-    search = _on_cpu if points.device.type == "cpu" else _on_gpu
-    indices, distances = search(queries, points, k)
+    indices, distances = _searcher(points)(queries, points, k)
     return indices, distances
+
+
+def _searcher(points: Tensor) -> Callable[[Tensor, Tensor, int], tuple[Tensor, Tensor]]:
+    if points.device.type != "cpu":
+        return _on_gpu
+    # The first call of an operation loads the compiler, which takes seconds.
+    return _on_cpu_whole if torch.compiler.is_compiling() else _on_cpu
+
+
+def _on_cpu(queries: Tensor, points: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """By sorting, which looks at values to see whether there are ties."""
+    return _by_sorting(queries, points, k)
 
 
 # Each is one operation, so that a compiler need not look into it.
 
-
-@torch.library.custom_op("pointlora::nearest_neighbors_on_cpu", mutates_args=())
-def _on_cpu(queries: Tensor, points: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """By sorting, which looks at values to see whether there are ties."""
-    return _by_sorting(queries, points, k)
+_on_cpu_whole = torch.library.custom_op("pointlora::nearest_neighbors_on_cpu", mutates_args=())(_on_cpu)
 
 
 @torch.library.custom_op("pointlora::nearest_neighbors", mutates_args=())
@@ -61,7 +70,7 @@ def _on_gpu(queries: Tensor, points: Tensor, k: int) -> tuple[Tensor, Tensor]:
     return _by_sorting(queries, points, k)
 
 
-@_on_cpu.register_fake
+@_on_cpu_whole.register_fake
 @_on_gpu.register_fake
 def _shapes(queries: Tensor, points: Tensor, k: int) -> tuple[Tensor, Tensor]:
     distances = points.new_empty(*queries.shape[:2], k)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -45,8 +47,7 @@ def farthest_point_sampling(
     else:
         _require_first(first, points)
     points = points.detach()
-    sample = _on_cpu if points.device.type == "cpu" else _on_gpu
-    chosen: Tensor = sample(points, count, first, skip_near_origin)
+    chosen: Tensor = _sampler(points)(points, count, first, skip_near_origin)
     return chosen
 
 
@@ -70,10 +71,13 @@ def _prunes_faster(points: Tensor, count: int) -> bool:
     return batch == 1 or (is_large and (batch * size <= _SHARED_WORK or torch.get_num_threads() <= 2))
 
 
-# Each is one operation, so that a compiler need not look into it.
+def _sampler(points: Tensor) -> Callable[[Tensor, int, Tensor, bool], Tensor]:
+    if points.device.type != "cpu":
+        return _on_gpu
+    # The first call of an operation loads the compiler, which takes seconds.
+    return _on_cpu_whole if torch.compiler.is_compiling() else _on_cpu
 
 
-@torch.library.custom_op("pointlora::farthest_points_on_cpu", mutates_args=())
 def _on_cpu(points: Tensor, count: int, first: Tensor, skip_near_origin: bool) -> Tensor:
     """By whichever of two ways is quicker."""
     if not (_prunes_faster(points, count) and bool(points.isfinite().all())):
@@ -82,6 +86,11 @@ def _on_cpu(points: Tensor, count: int, first: Tensor, skip_near_origin: bool) -
     for cloud, start, indices in zip(points.numpy(), first.tolist(), chosen.numpy(), strict=True):
         indices[:] = pruned_farthest_points(cloud, count, first=start, skip_near_origin=skip_near_origin)
     return chosen
+
+
+# Each is one operation, so that a compiler need not look into it.
+
+_on_cpu_whole = torch.library.custom_op("pointlora::farthest_points_on_cpu", mutates_args=())(_on_cpu)
 
 
 @torch.library.custom_op("pointlora::farthest_points", mutates_args=())
@@ -94,7 +103,7 @@ def _on_gpu(points: Tensor, count: int, first: Tensor, skip_near_origin: bool) -
     return _by_full_passes(points, count, first, skip_near_origin)
 
 
-@_on_cpu.register_fake
+@_on_cpu_whole.register_fake
 @_on_gpu.register_fake
 def _shape(points: Tensor, count: int, first: Tensor, skip_near_origin: bool) -> Tensor:
     return first.new_empty(points.shape[0], count)

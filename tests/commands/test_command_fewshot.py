@@ -162,8 +162,7 @@ def test_all_fills_the_four_columns(tmp_path):
     assert len(records(tmp_path / "runs")) == 4
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGKILL, -signal.SIGKILL)])
-def test_what_was_finished_stands_when_a_later_fold_is_stopped(files, tmp_path, number, code):
+def test_what_was_finished_stands_when_a_later_fold_is_killed(files, tmp_path):
     options = [*fewshot_options(files, "train.epochs=15"), "-o", tmp_path / "runs"]
     process = start("fewshot", "--folds", "2", *options)
     watchdog = threading.Timer(120, process.kill)
@@ -173,16 +172,13 @@ def test_what_was_finished_stands_when_a_later_fold_is_stopped(files, tmp_path, 
         line = process.stderr.readline()
         assert line, seen
         seen += line
-    process.send_signal(number)
-    out, err = process.communicate()
+    process.kill()
+    out, _ = process.communicate()
     watchdog.cancel()
-    assert (process.returncode, out) == (code, "")
+    assert (process.returncode, out) == (-signal.SIGKILL, "")
     (record,) = records(tmp_path / "runs")
     kept = json.loads(record.read_text())["record"]
     assert (record.name, kept["epochs"]) == ("fold-0.json", 15)
-    if number != signal.SIGKILL:
-        assert "1 of 2 folds are finished and stand" in err
-        assert "Go on with: pointlora fewshot --folds 2 --set" in err
     outcome = call("fewshot", "--folds", "2", *options, "--json")
     assert "the run goes on after epoch" in outcome.err  # within the fold
     again = outcome.document["settings"][0]

