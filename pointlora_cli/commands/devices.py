@@ -14,6 +14,8 @@ from pointlora_cli.training.distribution import ALONE, Distribution
 from pointlora_cli.training.place import Place
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from pointlora_cli.console.screen import Screen
     from pointlora_cli.specs.run import RunSpec
 
@@ -63,3 +65,18 @@ def among_others(screen: Screen) -> AbstractContextManager[Distribution]:
     from pointlora_cli.training.process_group import joined
 
     return joined(place, screen.error)
+
+
+def follow(spec: RunSpec, resumed: Path | None, distribution: Distribution, *, dry_run: bool) -> None:
+    """Do a run's work, or its rehearsal's, in a process that another one leads.
+
+    Raises:
+        PointLoRAError: as the run, or as another process.
+    """
+    from pointlora_cli.services.rehearsal import rehearse
+    from pointlora_cli.services.taking_part import take_part
+
+    if dry_run:
+        rehearse(spec, lambda event: None, distribution)
+    else:
+        take_part(spec, distribution, resumed)

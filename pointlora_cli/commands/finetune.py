@@ -7,18 +7,21 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pointlora_cli.commands.devices import Devices, among_others, are_started
+from pointlora_cli.commands.devices import Devices, among_others, are_started, follow
 from pointlora_cli.commands.options import (
     AsJson,
     Data,
     Device,
+    DryRun,
     Method,
+    Output,
     Overrides,
     Preset,
+    Resume,
     SpecFile,
     load_spec,
     refuse_pretraining,
-    require_resumable,
+    resumable_spec,
 )
 from pointlora_cli.commands.rehearsal_result import show_rehearsal
 
@@ -48,23 +51,11 @@ def finetune(
         ),
     ] = None,
     overrides: Overrides = None,
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="The folder for run directories.")
-    ] = None,
+    output: Output = None,
     device: Device = None,
     devices: Devices = None,
-    resume: Annotated[
-        Path | None,
-        typer.Option(
-            "--resume",
-            metavar="RUN",
-            help="Go on with a run directory that was stopped, bit for bit as if it had not been, on the same "
-            "machine's CPU; with as many --devices.",
-        ),
-    ] = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Make every check and one real step; write nothing.")
-    ] = False,
+    resume: Resume = None,
+    dry_run: DryRun = False,
     as_json: AsJson = False,
 ) -> None:
     """Fine-tune a backbone on a data set, and keep an adapter.
@@ -84,11 +75,7 @@ def finetune(
     from pointlora_cli.console.screen import Screen
 
     def load() -> RunSpec:
-        file = spec
-        if resume is not None:
-            require_resumable(resume, output=output, dry_run=dry_run)
-            if spec is None and preset is None and data is None:
-                file = resume / "spec.yaml"
+        file = resumable_spec(resume, preset, spec, data, output=output, dry_run=dry_run)
         loaded = load_spec(
             preset, file, data, overrides, method=method, base=base, device=device, output=output
         )
@@ -104,7 +91,7 @@ def finetune(
         if distribution.leads:
             outcome = _led(run_spec, screen, resume, distribution, dry_run=dry_run)
         else:
-            _follow(run_spec, resume, distribution, dry_run=dry_run)
+            follow(run_spec, resume, distribution, dry_run=dry_run)
             return
     _show(screen, outcome)
 
@@ -126,17 +113,6 @@ def _led(
         if resumed is not None:
             return resume(resumed, progress, asked=spec, distribution=distribution)
         return finetune(spec, progress, distribution=distribution)
-
-
-def _follow(spec: RunSpec, resumed: Path | None, distribution: Distribution, *, dry_run: bool) -> None:
-    """The same in a process that another one leads."""
-    from pointlora_cli.services.rehearsal import rehearse
-    from pointlora_cli.services.taking_part import take_part
-
-    if dry_run:
-        rehearse(spec, lambda event: None, distribution)
-    else:
-        take_part(spec, distribution, resumed)
 
 
 def _show(screen: Screen, outcome: FinetuneResult | Rehearsal) -> None:

@@ -40,6 +40,17 @@ Method = Annotated[
         "--method", "-m", help="Another method than the preset's, in its own settings for these data."
     ),
 ]
+Output = Annotated[Path | None, typer.Option("--output", "-o", help="The folder for run directories.")]
+Resume = Annotated[
+    Path | None,
+    typer.Option(
+        "--resume",
+        metavar="RUN",
+        help="Go on with a run directory that was stopped, bit for bit as if it had not been, on the same "
+        "machine's CPU; with as many --devices.",
+    ),
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Make every check and one real step; write nothing.")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on stdout instead of tables.")]
 Device = Annotated[
     str | None, typer.Option("--device", callback=_checked_device, help="auto, cpu, cuda or cuda:N.")
@@ -105,8 +116,16 @@ def load_spec(
     return load_run_spec(preset=preset, spec_file=spec_file, data_root=data, method=method, overrides=changes)
 
 
-def require_resumable(run: Path, *, output: Path | None, dry_run: bool) -> None:
-    """Raise unless `--resume` can go on with a run directory, with these options beside it.
+def resumable_spec(
+    run: Path | None,
+    preset: str | None,
+    file: Path | None,
+    data: Path | None,
+    *,
+    output: Path | None,
+    dry_run: bool,
+) -> Path | None:
+    """The spec file to read: where `--resume` goes on with `run` and nothing else names a spec, that of the run.
 
     Raises:
         UsageError: an option does not go with it.
@@ -115,12 +134,15 @@ def require_resumable(run: Path, *, output: Path | None, dry_run: bool) -> None:
     from pointlora_cli.errors import UsageError
     from pointlora_cli.services.runs import RunDirectory
 
+    if run is None:
+        return file
     given = "--output" if output is not None else "--dry-run" if dry_run else None
     if given is not None:
         raise UsageError(
             f"{given} does not go with --resume: the run goes on where it is", remedy=f"Leave out {given}."
         )
     RunDirectory.find(run)
+    return run / "spec.yaml" if file is None and preset is None and data is None else file
 
 
 def refuse_pretraining(spec: RunSpec) -> None:

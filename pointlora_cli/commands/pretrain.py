@@ -7,15 +7,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pointlora_cli.commands.devices import Devices, among_others, are_started
+from pointlora_cli.commands.devices import Devices, among_others, are_started, follow
 from pointlora_cli.commands.options import (
     AsJson,
     Device,
+    DryRun,
+    Output,
     Overrides,
     Preset,
+    Resume,
     SpecFile,
     load_spec,
-    require_resumable,
+    resumable_spec,
 )
 from pointlora_cli.commands.rehearsal_result import show_rehearsal
 
@@ -43,20 +46,10 @@ def pretrain(
         ),
     ] = None,
     overrides: Overrides = None,
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="The folder for run directories.")
-    ] = None,
+    output: Output = None,
     device: Device = None,
     devices: Devices = None,
-    resume: Annotated[
-        Path | None,
-        typer.Option(
-            "--resume",
-            metavar="RUN",
-            help="Go on with a run directory that was stopped, bit for bit as if it had not been, on the same "
-            "machine's CPU; with as many --devices.",
-        ),
-    ] = None,
+    resume: Resume = None,
     reconstructions: Annotated[
         Path | None,
         typer.Option(
@@ -66,9 +59,7 @@ def pretrain(
             "ones: as PLY, and as one picture (PNG).",
         ),
     ] = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Make every check and one real step; write nothing.")
-    ] = False,
+    dry_run: DryRun = False,
     as_json: AsJson = False,
 ) -> None:
     """Pre-train a backbone on clouds without labels.
@@ -88,11 +79,7 @@ def pretrain(
     from pointlora_cli.console.screen import Screen
 
     def load() -> RunSpec:
-        file = spec
-        if resume is not None:
-            require_resumable(resume, output=output, dry_run=dry_run)
-            if spec is None and preset is None and data is None:
-                file = resume / "spec.yaml"
+        file = resumable_spec(resume, preset, spec, data, output=output, dry_run=dry_run)
         loaded = load_spec(
             preset, file, data, overrides, device=device, output=output, otherwise="pretrain-quickstart"
         )
@@ -106,7 +93,7 @@ def pretrain(
         run_spec = load()
         distribution.take_device(run_spec.train.device)
         if not distribution.leads:
-            _follow(run_spec, resume, distribution, dry_run=dry_run)
+            follow(run_spec, resume, distribution, dry_run=dry_run)
             return
         outcome = _led(run_spec, screen, resume, reconstructions, distribution, dry_run=dry_run)
     _show(screen, outcome)
@@ -148,17 +135,6 @@ def _led(
             reconstructions=reconstructions,
             distribution=distribution,
         )
-
-
-def _follow(spec: RunSpec, resumed: Path | None, distribution: Distribution, *, dry_run: bool) -> None:
-    """The same in a process that another one leads."""
-    from pointlora_cli.services.rehearsal import rehearse
-    from pointlora_cli.services.taking_part import take_part
-
-    if dry_run:
-        rehearse(spec, lambda event: None, distribution)
-    else:
-        take_part(spec, distribution, resumed)
 
 
 def _show(screen: Screen, outcome: PretrainResult | Rehearsal) -> None:
