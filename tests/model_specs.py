@@ -117,3 +117,10 @@ def assert_it_learns(model, points, labels, steps):
     assert all(parameter.grad is not None for parameter in trained)
     assert min(losses[-3:]) < losses[0]
     assert all(model.get_parameter(name).equal(value) for name, value in frozen.items())
+
+
+def masked_autoencoder_of(spec, masking, seed=0):
+    """The network that pre-trains a spec's backbone, as a run of it builds it."""
+    values = {**spec.model_dump(mode="json"), "task": "pretraining", "method": {"name": "full"}}
+    values |= {"masking": masking.model_dump(mode="json"), "train": {"seed": seed}}
+    return build_initialized_model(RunSpec.model_validate(values), Outputs(0))

@@ -143,16 +143,6 @@ def random_order(clouds: int, patches: int, generator: torch.Generator) -> Tenso
     return draws.argsort(dim=1, stable=True)
 
 
-def build_masked_autoencoder(
-    spec: PlainBackboneSpec, tokenizer: TokenizerSpec, masking: MaskingSpec, seed: int
-) -> MaskedAutoencoder:
-    """Build the network of a pre-training, with the initial weights of its seed."""
-    model = MaskedAutoencoder(spec, tokenizer, masking)
-    model.initialize(seed)
-    model.freeze()
-    return model
-
-
 def _ordered(values: Tensor, order: Tensor) -> Tensor:
     """(B, G, ...) in another order (B, G) of the patches."""
     return gather(values.reshape(*order.shape, -1), order).view(values.shape)

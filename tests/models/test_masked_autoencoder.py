@@ -2,13 +2,13 @@
 
 import pytest
 import torch
-from model_specs import tiny_model, tiny_spec
+from model_specs import masked_autoencoder_of, tiny_model, tiny_spec
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from pointlora_cli.models import masked_autoencoder
 from pointlora_cli.models.base_weights import load_base
 from pointlora_cli.models.grouping import group
-from pointlora_cli.models.masked_autoencoder import build_masked_autoencoder, random_order
+from pointlora_cli.models.masked_autoencoder import random_order
 from pointlora_cli.models.official import load_official_backbone
 from pointlora_cli.models.patch_encoder import PatchEncoder
 from pointlora_cli.models.pretrained_file import write_pretrained
@@ -22,8 +22,7 @@ PATCHES, HIDDEN = 12, 7  # of tiny_spec; 0.6 of them, rounded down
 
 
 def tiny_autoencoder(seed=0):
-    spec = tiny_spec("full")
-    return build_masked_autoencoder(spec.backbone, spec.tokenizer, MASKING, seed)
+    return masked_autoencoder_of(tiny_spec("full"), MASKING, seed)
 
 
 def orders(clouds, seed=0):

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 import torch
-from model_specs import tiny_spec
+from model_specs import masked_autoencoder_of, tiny_spec
 
 from pointlora_cli.datasets.base import LabelledClouds
-from pointlora_cli.models.masked_autoencoder import build_masked_autoencoder, random_order
+from pointlora_cli.models.masked_autoencoder import random_order
 from pointlora_cli.specs.pretraining import MaskingSpec
 from pointlora_cli.training.masked_modelling import (
     MaskedModellingTask,
@@ -28,7 +28,7 @@ SPEC = tiny_spec("full", backbone={"drop_path": 0}, optimizer={"lr": 0.01})
 
 @pytest.fixture
 def model():
-    return build_masked_autoencoder(SPEC.backbone, SPEC.tokenizer, MASKING, 0)
+    return masked_autoencoder_of(SPEC, MASKING)
 
 
 def clouds(count, points=64, seed=0):

@@ -5,12 +5,11 @@ import signal
 import numpy as np
 import pytest
 import torch
-from model_specs import tiny_spec
+from model_specs import masked_autoencoder_of, tiny_spec
 
 from pointlora_cli.console.documents import metrics_document
 from pointlora_cli.console.metrics_tables import score_rows
 from pointlora_cli.datasets.base import LabelledClouds
-from pointlora_cli.models.masked_autoencoder import build_masked_autoencoder
 from pointlora_cli.specs.pretraining import MaskingSpec
 from pointlora_cli.training.checkpoints import Checkpoints, newest_checkpoint
 from pointlora_cli.training.events import EpochDone
@@ -38,7 +37,7 @@ class Run:
     """Pre-trains with checkpoints in a folder, and remembers what it is told."""
 
     def __init__(self, folder):
-        model = build_masked_autoencoder(SPEC.backbone, SPEC.tokenizer, MASKING, 0)
+        model = masked_autoencoder_of(SPEC, MASKING)
         splits = Splits(clouds(18, 0), clouds(7, 1), clouds(7, 2))
         device = torch.device("cpu")
         self.task = MaskedModellingTask(model, SPEC, MASKING, splits, device=device, dtype=torch.float32)
