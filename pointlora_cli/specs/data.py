@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
+from pydantic import Field, model_validator
 from typing_extensions import Self
 
 from pointlora_cli.specs.base import Spec
@@ -88,28 +88,6 @@ class ShapesData(DataSpec):
         description="Each cloud draws how much noise, occlusion, clutter, ray_noise, falloff, holes, fragments and "
         "outliers it has, from none to what is given.",
     )
-
-    @model_serializer(mode="wrap")
-    def _without_what_does_nothing(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leaves out options that earlier versions lacked, where they change nothing: their records stay valid."""
-        values: dict[str, Any] = dump(self)
-        for name in _NEWER_OF_SHAPES:
-            if getattr(self, name) == type(self).model_fields[name].default:
-                values.pop(name, None)
-        return values
-
-
-_NEWER_OF_SHAPES = (
-    "collection",
-    "ray_noise",
-    "falloff",
-    "holes",
-    "fragments",
-    "outliers",
-    "distinct",
-    "airborne",
-    "varied",
-)
 
 
 class FolderData(DataSpec):

@@ -50,7 +50,7 @@ class RunSpec(Spec):
 
     @model_serializer(mode="wrap")
     def _without_masking_elsewhere(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leaves out what other tasks do not have, as the records of earlier versions do."""
+        """Leaves out what the task does not have."""
         values: dict[str, Any] = dump(self)
         if self.task != "pretraining":
             values.pop("masking", None)
