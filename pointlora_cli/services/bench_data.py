@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from pointlora_cli.datasets.base import LabelledClouds
 from pointlora_cli.datasets.build import output_counts
 from pointlora_cli.datasets.part_segmentation import PartClouds
+from pointlora_cli.datasets.shapes.collection import collection_classes
 from pointlora_cli.models.build import Outputs
 from pointlora_cli.specs.data import (
     AnyClassificationData,
@@ -27,7 +28,6 @@ _STORED = {"scanobjectnn": 2048, "modelnet40": 8192, "modelnet40-fewshot": 8192}
 _PART_CLOUD = 2616  # points of a ShapeNetPart cloud, on average
 _ASSUMED = 10  # classes, or parts, of a folder, which need not be there
 _ASSUMED_CLOUDS = 1000
-_CLASSES_OF_SHAPES = 10
 
 
 def bench_outputs(data: AnyData) -> Outputs:
@@ -51,7 +51,7 @@ def training_clouds(data: AnyData) -> int:
         case FewShotData():
             return data.way * data.shot
         case ShapesData():
-            return _CLASSES_OF_SHAPES * data.clouds_per_class
+            return len(collection_classes(data.collection)) * data.clouds_per_class
         case _:
             return _ASSUMED_CLOUDS
 
