@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from pointlora_cli.app import run
 
 SCALES = "method.scales=[{centers: 8, neighbors: 8, keep: 2}]"
-TINY_BACKBONE = (
+TINY_SIZES = (
     "backbone.width=24",
     "backbone.depth=1",
     "backbone.heads=2",
@@ -24,8 +24,9 @@ TINY_BACKBONE = (
     "tokenizer.centers=8",
     "tokenizer.neighbors=8",
 )
+TINY_BACKBONE = ("backbone.init=random", *TINY_SIZES)
 TINY_DATA = ("data.clouds_per_class=4", "data.test_clouds_per_class=2", "data.points=64", "data.occlusion=0")
-TINY_TRAINING = ("train.epochs=1", "train.batch_size=16", "train.device=cpu")
+TINY_TRAINING = ("train.epochs=1", "train.batch_size=16", "train.eval_every=1", "train.device=cpu")
 
 
 class Outcome(NamedTuple):

@@ -5,6 +5,7 @@ import runpy
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 FOLDER = Path(__file__).parents[1] / "benchmarks"
@@ -69,3 +70,30 @@ def test_full_speed_training_is_measured_and_its_precisions_compared(script, mon
     assert code == (0 if apart <= noise else 1)
     assert apart < 0.2
     assert noise > 0
+
+
+def test_the_embedded_backbone_is_probed_beside_random_weights(script):
+    few = ("--fit", "15", "--score", "10")
+    code, out = script("embedded_probe.py", "--seeds", "1", "--least", "-100", *few)
+    assert code == 0
+    ours, random = map(float, re.search(r"^mean +([\d.]+) % +([\d.]+) %", out, re.M).groups())
+    assert ours > random > 10  # a tenth by guessing
+    code, _ = script("embedded_probe.py", "--seeds", "1", "--least", "99", *few)
+    assert code == 1
+
+
+def test_both_starts_are_compared_on_a_folder(script, tmp_path):
+    numbers = np.random.default_rng(0)
+    for name, flat in (("plates", 0.1), ("balls", 1.0)):
+        for index in range(5):
+            points = numbers.normal(size=(100, 3)) * (1, 1, flat)
+            path = tmp_path / name / f"{index}.npy"
+            path.parent.mkdir(exist_ok=True)
+            np.save(path, points.astype(np.float32))
+    short = ("--set", "train.epochs=1", "--set", "train.batch_size=4", "--set", "train.device=cpu")
+    code, out = script("folder_transfer.py", str(tmp_path), "--splits", "2", *short)
+    table = re.findall(r"^(embedded|random) +([\d.]+) ± [\d.]+ +[\d.]+ ± [\d.]+$", out, re.M)
+    assert [start for start, _ in table] == ["embedded", "random"]
+    (gain,) = re.findall(r"^gain +(\S+) ±", out, re.M)
+    assert float(gain) == pytest.approx(float(table[0][1]) - float(table[1][1]), abs=0.11)
+    assert code == int(float(gain) <= 0)

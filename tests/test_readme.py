@@ -9,7 +9,7 @@ import laspy
 import numpy as np
 import pytest
 import yaml
-from command_line import TINY_BACKBONE, TINY_DATA, TINY_TRAINING, call, only_run, sets
+from command_line import TINY_BACKBONE, TINY_DATA, TINY_SIZES, TINY_TRAINING, call, only_run, sets
 from faulty_server import FaultyServer
 from labelled_folder import fill
 from official_checkpoint import write_checkpoint
@@ -23,7 +23,8 @@ LINES = [line.partition("  #")[0].strip() for block in BLOCKS for line in block.
 COMMANDS = [line for line in LINES if line.startswith("pointlora ")]
 
 SMALL = [*(change for change in TINY_DATA if change.startswith("data.points")), *TINY_BACKBONE]
-SMALL += ["train.batch_size=4", "train.device=cpu"]
+SMALL_TRAINING = ["train.batch_size=4", "train.device=cpu"]
+SMALL += SMALL_TRAINING
 SCALES = "method.scales=[{centers: 8, neighbors: 8, keep: 2}]"
 PRETRAIN = "pretrain --data my_clouds/"
 
@@ -81,11 +82,17 @@ def arguments_of(command):
         return arguments
     if "--base" in arguments:  # which brings its sizes
         return [*arguments, *sets(SCALES, *TINY_TRAINING)]
+    if "scratch" in command:  # which is no other than full where the backbone is random
+        arguments[arguments.index("--seeds") + 1] = "1"
+        quick = (
+            ("data.clouds_per_class=2", "data.test_clouds_per_class=1") if "--data" not in arguments else ()
+        )
+        return [*arguments, *sets("data.points=128", *quick, *SMALL_TRAINING, "train.epochs=1")]
     scales = (
         [] if {"compare", "--method", "segmentation-folder", "method.name=full"} & {*arguments} else [SCALES]
     )
     if "scanobjectnn" in arguments:
-        return [*arguments, *sets(*TINY_BACKBONE, *TINY_TRAINING, *scales)]
+        return [*arguments, *sets(*TINY_SIZES, *TINY_TRAINING, *scales)]
     quick = [] if "--data" in arguments else ["data.clouds_per_class=2", "data.test_clouds_per_class=1"]
     return [*arguments, *sets(*SMALL, *scales, *quick, "train.epochs=1")]
 

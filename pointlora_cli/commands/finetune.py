@@ -46,8 +46,9 @@ def finetune(
         typer.Option(
             "--base",
             metavar="RUN",
-            help="Start from what `pointlora pretrain` left: a run directory, or its pretrained.safetensors. The "
-            "network's sizes, its patches and the points of a cloud are those of that run.",
+            help="Start from what `pointlora pretrain` left: a run directory, or its pretrained.safetensors; or from "
+            "`embedded`, the small backbone that comes with the package. The network's sizes, its patches and the "
+            "points of a cloud are those of that pre-training.",
         ),
     ] = None,
     overrides: Overrides = None,

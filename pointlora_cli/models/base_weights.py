@@ -16,6 +16,7 @@ from pointlora_cli.errors import DataError, IntegrityError
 from pointlora_cli.files import file_sha256
 from pointlora_cli.models.adapted import AdaptedModel
 from pointlora_cli.models.checkpoint_file import read_checkpoint
+from pointlora_cli.models.embedded import EMBEDDED, EMBEDDED_FILE, EMBEDDED_SHA256
 from pointlora_cli.models.official import load_official_backbone
 from pointlora_cli.specs.backbone import BackboneSpec
 
@@ -66,7 +67,14 @@ def base_identity(spec: BackboneSpec) -> str:
 
 
 def _find_weights(spec: BackboneSpec) -> CachedFile:
-    """The checkpoint; only one that was downloaded has a SHA-256 to be held against."""
+    """The checkpoint; one of the user's own has no SHA-256 to be held against."""
+    if spec.weights == EMBEDDED:
+        if not EMBEDDED_FILE.is_file():
+            raise DataError(
+                f"the embedded backbone is not where the package has it: {EMBEDDED_FILE}",
+                remedy="Install pointlora again.",
+            )
+        return CachedFile(EMBEDDED_FILE, EMBEDDED_SHA256)
     if spec.weights is not None:
         given = Path(spec.weights).expanduser()
         for file in (given, given / PRETRAINED):  # of a run directory
@@ -106,16 +114,20 @@ def load_base(model: AdaptedModel, spec: BackboneSpec, seed: int) -> BaseWeights
             f"random weights of seed {seed}", "random", None, weights_digest(model.state_dict(), names), names
         )
     path, recorded = _find_weights(spec)
+    embedded = spec.weights == EMBEDDED
     sha256 = file_sha256(path)
     if recorded not in (None, sha256):
         raise IntegrityError(
-            f"{path}: it was changed after it was downloaded: its SHA-256 is {sha256}, it was {recorded}",
-            remedy=f"Run: pointlora download {spec.weights or spec.catalog_entry} --remove, and download it again.",
+            f"{path}: it was changed after it was {'installed' if embedded else 'downloaded'}: its SHA-256 is "
+            f"{sha256}, it was {recorded}",
+            remedy="Install pointlora again."
+            if embedded
+            else f"Run: pointlora download {spec.weights or spec.catalog_entry} --remove, and download it again.",
         )
     layout, names_found = load_official_backbone(model, read_checkpoint(path), str(path))
     model.adaptation.start_from(model.backbone)
     return BaseWeights(
-        str(path),
+        EMBEDDED if embedded else str(path),  # wherever the package is
         layout,
         sha256,
         weights_digest(model.state_dict(), names_found),

@@ -14,6 +14,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 from pointlora_cli import __version__
+from pointlora_cli.files import file_sha256
+from pointlora_cli.models.embedded import EMBEDDED_FILE, EMBEDDED_SHA256
 
 if TYPE_CHECKING:
     import torch
@@ -57,7 +59,7 @@ def examine() -> list[Check]:
         Check("processor", "ok", f"{os.cpu_count()} cores, {platform.machine()}"),
     ]
     checks += [_package(name) for name in _REQUIRED]
-    return [*checks, _open3d(), _las(), *_torch(), _presets(), _cache()]
+    return [*checks, _open3d(), _las(), *_torch(), _presets(), _embedded(), _cache()]
 
 
 def _version(name: str) -> str | None:
@@ -187,6 +189,17 @@ def _presets() -> Check:
             f"Reinstall: pip install --force-reinstall pointlora ({sys.prefix})",
         )
     return Check("presets", "ok", names)
+
+
+def _embedded() -> Check:
+    name, remedy = "embedded backbone", "Install pointlora again."
+    try:
+        whole = file_sha256(EMBEDDED_FILE) == EMBEDDED_SHA256
+    except OSError as error:
+        return Check(name, "missing", str(error), remedy)
+    if not whole:
+        return Check(name, "broken", f"{EMBEDDED_FILE} was changed after it was installed", remedy)
+    return Check(name, "ok", "point-mae, 0.9 million parameters, as shipped")
 
 
 def _cache() -> Check:

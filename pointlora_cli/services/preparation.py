@@ -15,12 +15,13 @@ from pointlora_cli.datasets.part_segmentation import PartClouds, PartSegmentatio
 from pointlora_cli.datasets.thinning import thin
 from pointlora_cli.errors import DataError, PointLoRAError, combined
 from pointlora_cli.models.adapted import AdaptedModel
-from pointlora_cli.models.base_weights import BaseWeights, load_base, require_weights
+from pointlora_cli.models.base_weights import BaseWeights, load_base
 from pointlora_cli.models.build import Outputs, build_initialized_model
 from pointlora_cli.models.classifier import Classifier
 from pointlora_cli.models.masked_autoencoder import MaskedAutoencoder
 from pointlora_cli.models.segmenter import Segmenter
 from pointlora_cli.services.held_out import held_out, require_clouds
+from pointlora_cli.services.pretrained_base import require_base
 from pointlora_cli.services.pretraining_data import load_pretraining_data
 from pointlora_cli.services.prior_bank import fill_bank
 from pointlora_cli.services.runs import check_output
@@ -61,7 +62,7 @@ def find_problems(spec: RunSpec) -> list[PointLoRAError]:
     """What keeps a run from starting, as far as can be seen without reading all the data."""
     checks: tuple[Callable[[], object], ...] = (
         lambda: check_data(spec.data),
-        lambda: spec.backbone.init == "random" or require_weights(spec.backbone),
+        lambda: require_base(spec.backbone),
         lambda: _require_arithmetic(spec.train),
         lambda: check_output(spec.output.dir),
     )

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from pathlib import Path
 
 from pointlora_cli.errors import DataError
-from pointlora_cli.models.base_weights import PRETRAINED
-from pointlora_cli.specs.backbone import PlainBackboneSpec
+from pointlora_cli.models.base_weights import PRETRAINED, require_weights
+from pointlora_cli.models.embedded import EMBEDDED, EMBEDDED_FILE
+from pointlora_cli.specs.backbone import BackboneSpec, PlainBackboneSpec
 from pointlora_cli.specs.run import RunSpec
 
 _SIZES = ("width", "depth", "heads", "encoder_widths", "position_width")
@@ -17,13 +19,13 @@ def base_changes(base: Path) -> list[str]:
     """The `key=value` changes to a spec that starts from `base`.
 
     Args:
-        base: a run directory of a pre-training, or a checkpoint file. A file that says with which spec it was
+        base: a run directory of a pre-training, a checkpoint file, or `embedded`. A file that says how it was
             pre-trained gives its sizes, its patches and the points of its clouds; any other gives the weights alone.
 
     Raises:
         DataError: it is not there, or what it says is none of ours.
     """
-    path = base.expanduser()
+    path = EMBEDDED_FILE if str(base) == EMBEDDED else base.expanduser()
     if path.is_dir():
         path /= PRETRAINED
     if not path.is_file():
@@ -41,6 +43,35 @@ def base_changes(base: Path) -> list[str]:
         changes |= {f"backbone.{key}": value for key, value in backbone.items()}
         changes |= {f"tokenizer.{key}": value for key, value in patches.items()}
     return [f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in changes.items()]
+
+
+def require_base(spec: BackboneSpec) -> None:
+    """Raise where the weights that a spec starts from are not there, or say that their network is another.
+
+    Raises:
+        DataError: so it is; or as `require_weights`.
+        UsageError: as `require_weights`.
+    """
+    if spec.init == "random":
+        return
+    path, made_by = require_weights(spec), None
+    with suppress(DataError):  # what another program says of its files is its own affair
+        made_by = pretraining_of(path)
+    if made_by is None or not isinstance(spec, PlainBackboneSpec):
+        return
+    theirs = made_by.backbone.model_dump(include=set(_SIZES))
+    ours = spec.model_dump(include=set(_SIZES))
+    wrong = [
+        f"backbone.{key} {json.dumps(theirs[key])}, not {json.dumps(ours[key])}"
+        for key in _SIZES
+        if theirs[key] != ours[key]
+    ]
+    if wrong:
+        raise DataError(
+            f"the pre-trained weights {spec.weights} are of a network with {'; '.join(wrong)}",
+            remedy=f"Take its sizes with --base {spec.weights}, or start from random weights with "
+            "--set backbone.init=random.",
+        )
 
 
 def pretraining_of(path: Path) -> RunSpec | None:

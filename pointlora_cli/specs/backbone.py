@@ -51,7 +51,8 @@ class BackboneSpec(Spec):
     weights: str | None = Field(
         default=None,
         description="A checkpoint file, the run directory of a pre-training, or a downloaded checkpoint by its name "
-        "in the catalogue, as point-mae/scan_hardest; null: the backbone's published pre-training.",
+        "in the catalogue, as point-mae/scan_hardest; embedded: the small one that comes with the package; null: the "
+        "backbone's published pre-training.",
     )
     heads: int = Field(default=6, ge=1, le=64, description="Attention heads; must divide the width.")
     drop_path: float = Field(default=0.1, ge=0, lt=1, description="Stochastic depth of the last block.")

@@ -16,7 +16,7 @@ from pydantic import TypeAdapter, ValidationError
 from pointlora_cli.specs.compatibility import BACKBONES
 from pointlora_cli.specs.data import AnyData
 from pointlora_cli.specs.files import parse_spec_text, read_text
-from pointlora_cli.specs.merging import merge, with_default_tags, without_foreign_options
+from pointlora_cli.specs.merging import merge, with_default_tags, without_foreign_options, without_weights
 from pointlora_cli.specs.overrides import Override, apply_override, parse_overrides
 from pointlora_cli.specs.parsing import SpecDumper, is_writable_text
 from pointlora_cli.specs.presets import find_preset, preset_values
@@ -62,11 +62,11 @@ def load_run_spec(
     """Builds and validates a run spec: defaults < preset < method < spec file < data_root < overrides.
 
     Mappings are merged, lists are replaced. Where a later layer switches `data.source` or
-    `method.name`, options of the preset that the new member does not have are dropped; those that the
-    user wrote in a file or with `--set` are kept, and refused; `data_root` alone drops those too, since it
-    asks for other data outright. Where no layer gives a name, it is that of the folder, else of the preset, else
-    of the spec file. Relative paths in a spec file (`data.root`, `backbone.weights`)
-    stay as they are: they are relative to the current folder, not to the file.
+    `method.name`, options of the preset that the new member does not have are dropped, as are the preset's
+    weights where one asks for random ones; what the user wrote in a file or with `--set` is kept, and refused;
+    `data_root` alone drops that too, since it asks for other data outright. Where no layer gives a name, it is that
+    of the folder, else of the preset, else of the spec file. Relative paths in a spec file (`data.root`,
+    `backbone.weights`) stay as they are: they are relative to the current folder, not to the file.
 
     Args:
         preset: name or alias of a preset.
@@ -177,7 +177,10 @@ def _apply_method(layers: _Layers, method: str) -> None:
 
 def _combined(layers: _Layers) -> tuple[dict[str, Any], list[Problem]]:
     """All layers over each other, and what is wrong with the overrides."""
-    tree = merge(without_foreign_options(layers.preset, _final_tags(layers)), layers.file)
+    under = without_foreign_options(layers.preset, _final_tags(layers))
+    if any(value_at(wish, ("backbone", "init")) == "random" for wish in _wishes(layers)):
+        under = without_weights(under)
+    tree = merge(under, layers.file)
     if layers.data_root is not None:
         source = _folder_source(layers)
         tree = without_foreign_options(tree, {"data": source})
@@ -196,6 +199,18 @@ def _folder_source(layers: _Layers) -> str:
 
 def _final_tags(layers: _Layers) -> dict[str, str]:
     """The members of the unions that the layers above the preset ask for."""
+    wishes = _wishes(layers)
+    asked: dict[str, str] = {}
+    for key, union in unions_of(RunSpec).items():
+        for wish in wishes:
+            tag = value_at(wish, (key, union.discriminator))
+            if isinstance(tag, str):
+                asked[key] = tag
+    return asked
+
+
+def _wishes(layers: _Layers) -> list[dict[str, Any]]:
+    """What each layer above the preset asks for, as a tree."""
     wishes: list[dict[str, Any]] = [layers.file]
     if layers.data_root is not None:
         wishes.append({"data": {"source": _folder_source(layers)}})
@@ -204,13 +219,7 @@ def _final_tags(layers: _Layers) -> dict[str, str]:
         for segment in reversed(override.path):
             wish = {segment: wish}
         wishes.append(wish)
-    asked: dict[str, str] = {}
-    for key, union in unions_of(RunSpec).items():
-        for wish in wishes:
-            tag = value_at(wish, (key, union.discriminator))
-            if isinstance(tag, str):
-                asked[key] = tag
-    return asked
+    return wishes
 
 
 def _overridden(tree: dict[str, Any], overrides: Sequence[Override]) -> tuple[dict[str, Any], list[Problem]]:

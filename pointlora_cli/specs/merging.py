@@ -43,6 +43,14 @@ def without_foreign_options(tree: dict[str, Any], tags: dict[str, str]) -> dict[
     return kept
 
 
+def without_weights(tree: dict[str, Any]) -> dict[str, Any]:
+    """A copy of `tree` that names no weights of a backbone."""
+    backbone = tree.get("backbone")
+    if not isinstance(backbone, dict):
+        return tree
+    return {**tree, "backbone": {key: value for key, value in backbone.items() if key != "weights"}}
+
+
 def with_default_tags(tree: dict[str, Any]) -> dict[str, Any]:
     """A copy of `tree` in which a union that names no member is the default one."""
     filled = dict(tree)

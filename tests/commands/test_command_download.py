@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from command_line import TINY_BACKBONE, TINY_TRAINING, call, only_run, sets
+from command_line import TINY_BACKBONE, TINY_SIZES, TINY_TRAINING, call, only_run, sets
 from faulty_server import FaultyServer, catalogue, served
 from official_checkpoint import write_checkpoint
 
@@ -62,14 +62,14 @@ def test_a_checkpoint_is_fetched_checked_and_finetuned_from(server, pretrain, tm
     assert "Point-MAE, pre-training, width 24, 1 blocks" in outcome.err
     assert "trusted from now on" in outcome.err
     assert (cache_home / "checkpoints" / NAME).read_bytes() == pretrain.read_bytes()
-    small = sets("data.clouds_per_class=4", "data.test_clouds_per_class=2", "data.points=64", *TINY_BACKBONE)
+    small = sets("data.clouds_per_class=4", "data.test_clouds_per_class=2", "data.points=64", *TINY_SIZES)
     runs = tmp_path / "runs"
     outcome = call(
         "finetune",
         "-p",
         "quickstart",
         *small,
-        *sets(*TINY_TRAINING, SCALES, "backbone.init=checkpoint"),
+        *sets(*TINY_TRAINING, SCALES, "backbone.weights=null"),
         "-o",
         runs,
     )
@@ -152,7 +152,7 @@ def test_a_changed_base_is_refused_before_it_is_read(server, pretrain, cache_hom
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
     changes = sets(
-        "backbone.init=checkpoint", "data.clouds_per_class=2", "data.test_clouds_per_class=1", *TINY_BACKBONE
+        "backbone.weights=null", "data.clouds_per_class=2", "data.test_clouds_per_class=1", *TINY_SIZES
     )
     outcome = call("finetune", "-p", "quickstart", *changes, "--set", SCALES)
     assert outcome.code == 5
@@ -192,9 +192,7 @@ def test_a_pickle_that_would_run_code_in_a_data_set_is_refused(tmp_path, elsewhe
             pickle.dumps([Bomb(marker), []])
         )
     for preset in ("modelnet40", "modelnet40-fewshot"):
-        changes = sets(
-            f"data.root={tmp_path / 'data'}", "backbone.init=random", *TINY_BACKBONE, *TINY_TRAINING
-        )
+        changes = sets(f"data.root={tmp_path / 'data'}", *TINY_BACKBONE, *TINY_TRAINING)
         outcome = call("finetune", "--preset", preset, *changes, "--set", SCALES)
         assert outcome.code == 5, outcome.err
         assert "refused" in outcome.err.splitlines()[-2]
@@ -237,7 +235,7 @@ def test_gated_data_is_taken_from_where_the_user_has_it(server, tmp_path, how):
     }[how]
     outcome = call("download", "scanobjectnn", *arguments)
     assert outcome.code == 0, outcome.err
-    changes = sets("backbone.init=random", *TINY_BACKBONE, *TINY_TRAINING, SCALES)
+    changes = sets(*TINY_BACKBONE, *TINY_TRAINING, SCALES)
     trained = call("finetune", "-p", "scanobjectnn", *changes, "-o", tmp_path / "runs")
     assert trained.code == 0, trained.err
     missing = call("validate", "-p", "scanobjectnn-bg", *sets("backbone.init=random"))

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from command_line import environment, python
 
+from pointlora_cli.models.embedded import EMBEDDED_FILE
+
 REPOSITORY = Path(__file__).parents[2]
 
 
@@ -33,7 +35,7 @@ def wheel(tmp_path_factory):
     return built
 
 
-def test_presets_are_found_in_the_wheel_from_another_folder(wheel, tmp_path):
+def test_presets_and_backbone_are_found_in_the_wheel_from_another_folder(wheel, tmp_path):
     place = tmp_path / "site"
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(place)
@@ -41,6 +43,8 @@ def test_presets_are_found_in_the_wheel_from_another_folder(wheel, tmp_path):
     shipped = {path.name for path in (REPOSITORY / "presets").glob("*.yaml")}
     assert {Path(name).name for name in names if name.startswith("pointlora_cli/presets/")} == shipped
     assert "pointlora_cli/py.typed" in names
+    assert f"pointlora_cli/embedded/{EMBEDDED_FILE.name}" in names
+    assert wheel.stat().st_size < 6e6
     assert not [name for name in names if name.startswith(("tests/", "presets/", "benchmarks/"))]
     code = (
         "import sys, pointlora_cli\nfrom pointlora_cli.app import run\n"

@@ -6,7 +6,7 @@ import h5py
 import numpy as np
 import pytest
 import torch
-from command_line import TINY_BACKBONE, TINY_TRAINING, call, metrics_rows, only_run, sets
+from command_line import TINY_SIZES, TINY_TRAINING, call, metrics_rows, only_run, sets
 
 from pointlora_cli.datasets.build import class_names, load_data
 from pointlora_cli.errors import DataError
@@ -171,7 +171,7 @@ def test_preset_trains_an_epoch_from_an_official_checkpoint(published, checkpoin
     changes = sets(
         f"data.root={published}",
         f"backbone.weights={checkpoint}",
-        *TINY_BACKBONE,
+        *TINY_SIZES,
         *TINY_TRAINING,
         "method.scales=[{centers: 8, neighbors: 8, keep: 4}, {centers: 4, neighbors: 16, keep: 2}]",
     )

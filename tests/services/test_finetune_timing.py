@@ -19,7 +19,8 @@ def train(*arguments, **named):
 
 service.train = train
 values = [
-    "backbone.width=24", "backbone.heads=2", "backbone.depth=1", "backbone.encoder_widths=[8,16,32]",
+    "backbone.init=random", "backbone.width=24", "backbone.heads=2", "backbone.depth=1",
+    "backbone.encoder_widths=[8,16,32]",
     "tokenizer.centers=8", "tokenizer.neighbors=4", "data.points=32", "data.clouds_per_class=2",
     "data.test_clouds_per_class=1", "train.epochs=1", "train.device=cpu", f"output.dir={sys.argv[1]}",
 ]

@@ -197,6 +197,22 @@ class TestName:
         assert load_run_spec(preset="base", presets=presets, overrides=["name=mine"]).name == "mine"
 
 
+class TestWeights:
+    def test_random_weights_put_those_of_the_preset_aside(self, write):
+        for layer in (
+            {"overrides": ["backbone.init=random"]},
+            {"spec_file": write("backbone: {init: random}")},
+        ):
+            spec = load_run_spec(preset="quickstart", **layer)
+            assert (spec.backbone.init, spec.backbone.weights, spec.backbone.width) == ("random", None, 120)
+
+    def test_random_weights_beside_a_file_of_ones_own_are_refused(self, write):
+        file = write("backbone: {init: random, weights: own.pth}")
+        assert (
+            "init is 'random'" in problems_of(preset="quickstart", spec_file=file)["backbone.weights"].message
+        )
+
+
 class TestFiles:
     def test_a_folder_whose_name_is_no_utf8_is_a_problem(self):
         assert set(problems_of(data_root=Path("clouds\udcff"))) == {"data.root"}
