@@ -63,10 +63,11 @@ def load_run_spec(
 
     Mappings are merged, lists are replaced. Where a later layer switches `data.source` or
     `method.name`, options of the preset that the new member does not have are dropped, as are the preset's
-    weights where one asks for random ones; what the user wrote in a file or with `--set` is kept, and refused;
-    `data_root` alone drops that too, since it asks for other data outright. Where no layer gives a name, it is that
-    of the folder, else of the preset, else of the spec file. Relative paths in a spec file (`data.root`,
-    `backbone.weights`) stay as they are: they are relative to the current folder, not to the file.
+    weights where one asks for random ones, and its head where one asks for another task; what the user wrote in a
+    file or with `--set` is kept, and refused; `data_root` alone drops that too, since it asks for other data
+    outright. Where no layer gives a name, it is that of the folder, else of the preset, else of the spec file.
+    Relative paths in a spec file (`data.root`, `backbone.weights`) stay as they are: they are relative to the
+    current folder, not to the file.
 
     Args:
         preset: name or alias of a preset.
@@ -177,16 +178,25 @@ def _apply_method(layers: _Layers, method: str) -> None:
 
 def _combined(layers: _Layers) -> tuple[dict[str, Any], list[Problem]]:
     """All layers over each other, and what is wrong with the overrides."""
-    under = without_foreign_options(layers.preset, _final_tags(layers))
-    if any(value_at(wish, ("backbone", "init")) == "random" for wish in _wishes(layers)):
-        under = without_weights(under)
-    tree = merge(under, layers.file)
+    tree = merge(_fitting_preset(layers), layers.file)
     if layers.data_root is not None:
         source = _folder_source(layers)
         tree = without_foreign_options(tree, {"data": source})
         tree = merge(tree, {"data": {"source": source, "root": str(layers.data_root)}})
     tree, problems = _overridden(tree, layers.overrides)
     return with_default_tags(tree), problems
+
+
+def _fitting_preset(layers: _Layers) -> dict[str, Any]:
+    """The preset less what does not go with what the layers above it ask for."""
+    under = without_foreign_options(layers.preset, _final_tags(layers))
+    wishes = _wishes(layers)
+    if any(value_at(wish, ("backbone", "init")) == "random" for wish in wishes):
+        under = without_weights(under)
+    own = layers.preset.get("task", RunSpec.model_fields["task"].default)
+    if any(value_at(wish, ("task",)) not in (None, own) for wish in wishes):
+        under.pop("head", None)  # another task has another
+    return under
 
 
 def _folder_source(layers: _Layers) -> str:

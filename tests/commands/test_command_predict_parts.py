@@ -21,7 +21,14 @@ from pointlora_cli.services.trained_model import load_trained_model
 def train(root, runs, *changes):
     """A run of a tiny segmenter on a folder."""
     data = json.dumps({"source": "segmentation-folder", "root": str(root), "points": 64})
-    options = (*TINY_BACKBONE, *TINY_TRAINING, "method.name=full", "optimizer.lr=0.01", *changes)
+    options = (
+        *TINY_BACKBONE,
+        *TINY_TRAINING,
+        "method.name=full",
+        "optimizer.lr=0.01",
+        "augmentation.rotate=none",
+        *changes,
+    )
     outcome = call(
         "finetune",
         "--preset",

@@ -187,7 +187,7 @@ def test_other_commands_and_tasks_are_refused(elsewhere, command, words):
     [
         (["method.name=pointlora"], "a pre-training trains every weight, as method full does"),
         (["backbone.name=recon"], "backbone recon does not run for pretraining"),
-        (["masking.decoder_heads=5"], "masking.decoder_heads (5) must divide backbone.width (128)"),
+        (["masking.decoder_heads=7"], "masking.decoder_heads (7) must divide backbone.width (120)"),
         (["masking.ratio=0.01"], "masking.ratio (0.01) hides none"),
         (["masking.stored_points=100"], "masking.stored_points (100) is less than data.points (512)"),
         (["data.source=modelnet40-fewshot"], "set task to 'classification'"),

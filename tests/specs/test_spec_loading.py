@@ -213,6 +213,13 @@ class TestWeights:
         )
 
 
+def test_another_task_puts_the_head_of_the_preset_aside():
+    other = ["task=part-segmentation", "data={source: segmentation-folder, root: a}", "method.name=full"]
+    spec = load_run_spec(preset="quickstart", overrides=other)
+    assert spec.head == type(spec.head)()
+    assert load_run_spec(preset="quickstart", overrides=["task=classification"]).head.width == 64
+
+
 class TestFiles:
     def test_a_folder_whose_name_is_no_utf8_is_a_problem(self):
         assert set(problems_of(data_root=Path("clouds\udcff"))) == {"data.root"}
