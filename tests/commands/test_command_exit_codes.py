@@ -115,7 +115,7 @@ def test_adapter_that_does_not_fit_its_spec_is_3(tmp_path, trained_run):
     shutil.copytree(trained_run, tmp_path / "run")
     record = tmp_path / "run" / "adapter" / "adapter.json"
     document = json.loads(record.read_text())
-    document["spec"]["method"]["rank"] = 4
+    document["spec"]["method"]["rank"] = 8
     record.write_text(json.dumps(document))
     assert_clear(call("evaluate", tmp_path / "run"), 3, "does not fit", "low_rank", "(8, 24)", "(4, 24)")
     document["spec"]["method"] = {"name": "nosuch"}

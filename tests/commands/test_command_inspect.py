@@ -127,7 +127,7 @@ def test_every_parameter_is_listed_on_request():
     every = call("inspect", "--preset", "quickstart", "--all").out
     assert "backbone.blocks.*.attn.qkv" in parts
     assert "backbone.blocks.3.attn.qkv.weight" in every
-    assert "288×96" in every
+    assert "360×120" in every
     layers = call("inspect", "--preset", "quickstart", "--json").document["layers"]
     assert all(layer["name"] in every for layer in layers)
 

@@ -66,7 +66,7 @@ def test_low_rank_terms_fold_into_every_level(weights, tmp_path):
 
 
 def test_methods_of_one_scale_are_refused_in_one_line(tmp_path):
-    options = sets("backbone={name: point-m2ae}", "method.name=vpt")
+    options = sets("backbone={name: point-m2ae, heads: 6}", "method.name=vpt")
     outcome = call("finetune", "--preset", "quickstart", *options, "-o", tmp_path)
     assert outcome.code == 2
     assert "method vpt does not run on backbone point-m2ae, which has no class token" in outcome.err
