@@ -27,6 +27,7 @@ from pointlora_cli.specs.shape import resolve, unions_of, value_at
 from pointlora_cli.specs.wording import shown
 
 _HEADER = "# A run spec of pointlora with every option resolved. Use it again with --spec.\n"
+_INIT = ("backbone", "init")
 _LONGEST_NAME = 64
 _FOLDERS = {"part-segmentation": "segmentation-folder", "pretraining": "unlabelled-folder"}
 
@@ -62,12 +63,12 @@ def load_run_spec(
     """Builds and validates a run spec: defaults < preset < method < spec file < data_root < overrides.
 
     Mappings are merged, lists are replaced. Where a later layer switches `data.source` or
-    `method.name`, options of the preset that the new member does not have are dropped, as are the preset's
-    weights where one asks for random ones, and its head where one asks for another task; what the user wrote in a
-    file or with `--set` is kept, and refused; `data_root` alone drops that too, since it asks for other data
-    outright. Where no layer gives a name, it is that of the folder, else of the preset, else of the spec file.
-    Relative paths in a spec file (`data.root`, `backbone.weights`) stay as they are: they are relative to the
-    current folder, not to the file.
+    `method.name`, options of the preset that the new member does not have are dropped, as is its head where one
+    asks for another task; what the user wrote in a file or with `--set` is kept, and refused; `data_root` alone
+    drops that too, since it asks for other data outright. A layer that asks for random weights drops those that the
+    layers below it name. Where no layer gives a name, it is that of the folder, else of the preset, else of the
+    spec file. Relative paths in a spec file (`data.root`, `backbone.weights`) stay as they are: they are relative to
+    the current folder, not to the file.
 
     Args:
         preset: name or alias of a preset.
@@ -183,6 +184,8 @@ def _combined(layers: _Layers) -> tuple[dict[str, Any], list[Problem]]:
         source = _folder_source(layers)
         tree = without_foreign_options(tree, {"data": source})
         tree = merge(tree, {"data": {"source": source, "root": str(layers.data_root)}})
+    if any(override.path == _INIT and override.value == "random" for override in layers.overrides):
+        tree = without_weights(tree)
     tree, problems = _overridden(tree, layers.overrides)
     return with_default_tags(tree), problems
 
@@ -191,7 +194,7 @@ def _fitting_preset(layers: _Layers) -> dict[str, Any]:
     """The preset less what does not go with what the layers above it ask for."""
     under = without_foreign_options(layers.preset, _final_tags(layers))
     wishes = _wishes(layers)
-    if any(value_at(wish, ("backbone", "init")) == "random" for wish in wishes):
+    if value_at(layers.file, _INIT) == "random":
         under = without_weights(under)
     own = layers.preset.get("task", RunSpec.model_fields["task"].default)
     if any(value_at(wish, ("task",)) not in (None, own) for wish in wishes):

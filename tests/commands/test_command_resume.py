@@ -150,7 +150,7 @@ def test_a_damaged_checkpoint_costs_what_came_after_the_one_before(stopped, whol
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        (["--set", "method.rank=4"], "method.rank is 4, the run has 8"),
+        (["--set", "method.rank=8"], "method.rank is 8, the run has 4"),
         (
             ["--set", "train.epochs=99", "--set", "optimizer.lr=1"],
             f"train.epochs is 99, the run has {EPOCHS}",

@@ -206,6 +206,10 @@ class TestWeights:
             spec = load_run_spec(preset="quickstart", **layer)
             assert (spec.backbone.init, spec.backbone.weights, spec.backbone.width) == ("random", None, 120)
 
+    def test_random_weights_put_those_of_a_file_below_aside(self, write):
+        file = write("backbone: {weights: own.pth}")
+        assert load_run_spec(spec_file=file, overrides=["backbone.init=random"]).backbone.weights is None
+
     def test_random_weights_beside_a_file_of_ones_own_are_refused(self, write):
         file = write("backbone: {init: random, weights: own.pth}")
         assert (
