@@ -79,9 +79,9 @@ def test_ctrl_c_stops_all_processes_soon_even_while_they_start(tmp_path, delay):
     os.killpg(process.pid, signal.SIGINT)
     out, err = process.communicate(timeout=30)
     assert (out, err, process.returncode) == ("stopped\n", "", 0)
-    assert time.monotonic() - start < 10
+    assert time.monotonic() - start < 3
     with pytest.raises(ProcessLookupError):  # nobody of the group is left
-        while time.monotonic() - start < 15:
+        while time.monotonic() - start < 6:
             os.killpg(process.pid, 0)
             time.sleep(0.05)
 
