@@ -199,7 +199,7 @@ def _embedded() -> Check:
         return Check(name, "missing", str(error), remedy)
     if not whole:
         return Check(name, "broken", f"{EMBEDDED_FILE} was changed after it was installed", remedy)
-    return Check(name, "ok", "point-mae, 0.9 million parameters, as shipped")
+    return Check(name, "ok", f"{EMBEDDED_FILE.name}, as shipped")
 
 
 def _cache() -> Check:
