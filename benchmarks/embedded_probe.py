@@ -19,8 +19,8 @@ import torch
 
 from pointlora_cli.datasets.build import load_data
 from pointlora_cli.models.base_weights import load_base
+from pointlora_cli.models.build import Outputs, build_initialized_model
 from pointlora_cli.models.embedded import EMBEDDED
-from pointlora_cli.models.initialization import initialize
 from pointlora_cli.models.masked_autoencoder import MaskedAutoencoder
 from pointlora_cli.specs.data import ShapesData
 from pointlora_cli.specs.loading import load_run_spec
@@ -60,9 +60,9 @@ def _clouds(seed: int, fit: int, score: int) -> ProbeClouds:
 
 def _probe(clouds: ProbeClouds, weights: str | None, seed: int) -> float:
     """Accuracy in per cent on features of a network with these weights, or with random ones of a seed."""
-    spec = load_run_spec(preset="pretrain-quickstart")
-    model = MaskedAutoencoder(spec.backbone, spec.tokenizer, spec.masking)
-    initialize(model, seed)
+    spec = load_run_spec(preset="pretrain-quickstart", overrides=[f"train.seed={seed}"])
+    model = build_initialized_model(spec, Outputs(0))
+    assert isinstance(model, MaskedAutoencoder)
     if weights is not None:
         change = {"init": "checkpoint", "weights": weights}
         load_base(model, spec.backbone.model_copy(update=change), seed)

@@ -52,14 +52,16 @@ def places(size):
 def together(size, job, *arguments):
     """What `job(distribution, *arguments)` gives, or raises, in each of `size` processes; None: it was killed.
 
-    One process is alone: its distribution is that of a plain run.
+    One process is alone: its distribution is that of a plain run. The job begins once all of them have joined: a
+    failure meets the others in the job, not in a message of their meeting.
     """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([*LOADED])
+    start = context.Barrier(size)
     processes = []
     for place in places(size):
         here, there = context.Pipe()
-        process = context.Process(target=_run, args=(there, place, job, arguments))
+        process = context.Process(target=_run, args=(there, place, start, job, arguments))
         process.start()
         there.close()
         processes.append((process, here))
@@ -74,7 +76,7 @@ def together(size, job, *arguments):
     return outcomes
 
 
-def _run(connection, environment, job, arguments):
+def _run(connection, environment, start, job, arguments):
     import torch
 
     from pointlora_cli.training.distribution import ALONE
@@ -86,6 +88,7 @@ def _run(connection, environment, job, arguments):
         place = Place.of(os.environ)
         with joined(place, lambda error: None) if place else nullcontext(ALONE) as distribution:
             distribution.take_device("cpu")
+            start.wait(60)
             outcome = job(distribution, *arguments)
     except (Exception, KeyboardInterrupt) as error:
         traceback.print_exc()

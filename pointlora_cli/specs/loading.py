@@ -28,6 +28,7 @@ from pointlora_cli.specs.wording import shown
 
 _HEADER = "# A run spec of pointlora with every option resolved. Use it again with --spec.\n"
 _INIT = ("backbone", "init")
+_DEFAULT_TASK = RunSpec.model_fields["task"].default
 _LONGEST_NAME = 64
 _FOLDERS = {"part-segmentation": "segmentation-folder", "pretraining": "unlabelled-folder"}
 
@@ -184,7 +185,8 @@ def _combined(layers: _Layers) -> tuple[dict[str, Any], list[Problem]]:
         source = _folder_source(layers)
         tree = without_foreign_options(tree, {"data": source})
         tree = merge(tree, {"data": {"source": source, "root": str(layers.data_root)}})
-    if any(override.path == _INIT and override.value == "random" for override in layers.overrides):
+    starts = [value_at(wish, _INIT) for wish in _set_wishes(layers)]
+    if [start for start in starts if start is not None][-1:] == ["random"]:
         tree = without_weights(tree)
     tree, problems = _overridden(tree, layers.overrides)
     return with_default_tags(tree), problems
@@ -193,21 +195,22 @@ def _combined(layers: _Layers) -> tuple[dict[str, Any], list[Problem]]:
 def _fitting_preset(layers: _Layers) -> dict[str, Any]:
     """The preset less what does not go with what the layers above it ask for."""
     under = without_foreign_options(layers.preset, _final_tags(layers))
-    wishes = _wishes(layers)
     if value_at(layers.file, _INIT) == "random":
         under = without_weights(under)
-    own = layers.preset.get("task", RunSpec.model_fields["task"].default)
-    if any(value_at(wish, ("task",)) not in (None, own) for wish in wishes):
+    if _task(layers) != layers.preset.get("task", _DEFAULT_TASK):
         under.pop("head", None)  # another task has another
     return under
 
 
 def _folder_source(layers: _Layers) -> str:
     """What the folder of --data is: its clouds, or their points, carry labels, or nothing does."""
-    tasks = [layers.preset.get("task"), layers.file.get("task")]
-    tasks += [override.value for override in layers.overrides if override.path == ("task",)]
-    given = [task for task in tasks if task is not None]
-    return _FOLDERS.get(str(given[-1]), "folder") if given else "folder"
+    return _FOLDERS.get(str(_task(layers)), "folder")
+
+
+def _task(layers: _Layers) -> object:
+    """The task that the last of the layers to name one asks for."""
+    asked = [value_at(wish, ("task",)) for wish in (layers.preset, layers.file, *_set_wishes(layers))]
+    return next((task for task in reversed(asked) if task is not None), _DEFAULT_TASK)
 
 
 def _final_tags(layers: _Layers) -> dict[str, str]:
@@ -224,9 +227,13 @@ def _final_tags(layers: _Layers) -> dict[str, str]:
 
 def _wishes(layers: _Layers) -> list[dict[str, Any]]:
     """What each layer above the preset asks for, as a tree."""
-    wishes: list[dict[str, Any]] = [layers.file]
-    if layers.data_root is not None:
-        wishes.append({"data": {"source": _folder_source(layers)}})
+    folder = [] if layers.data_root is None else [{"data": {"source": _folder_source(layers)}}]
+    return [layers.file, *folder, *_set_wishes(layers)]
+
+
+def _set_wishes(layers: _Layers) -> list[dict[str, Any]]:
+    """What each `--set` asks for, as a tree."""
+    wishes = []
     for override in layers.overrides:
         wish: Any = override.value
         for segment in reversed(override.path):

@@ -9,6 +9,8 @@ import pytest
 import yaml
 from command_line import call, sets, tiny
 
+from pointlora_cli.services import doctor
+
 PRESETS = [preset["name"] for preset in call("presets", "--json").document["presets"]]
 
 
@@ -125,3 +127,16 @@ def test_doctor_finds_this_machine_healthy():
     checks = call("doctor", "--json").document["checks"]
     assert all(check["status"] == "ok" for check in checks if check["required"])
     assert all(check["remedy"] for check in checks if check["status"] != "ok")
+
+
+def test_doctor_tells_a_damaged_embedded_backbone_and_a_missing_one(tmp_path, monkeypatch):
+    file = tmp_path / "damaged.safetensors"
+    monkeypatch.setattr(doctor, "EMBEDDED_FILE", file)
+    for status in ("missing", "broken"):
+        (check,) = (
+            check
+            for check in call("doctor", "--json").document["checks"]
+            if check["name"] == "embedded backbone"
+        )
+        assert (check["status"], check["remedy"]) == (status, "Install pointlora again.")
+        file.write_bytes(b"something else")

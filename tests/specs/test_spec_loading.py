@@ -201,10 +201,15 @@ class TestWeights:
     def test_random_weights_put_those_of_the_preset_aside(self, write):
         for layer in (
             {"overrides": ["backbone.init=random"]},
+            {"overrides": ["backbone={init: random}"]},
             {"spec_file": write("backbone: {init: random}")},
         ):
             spec = load_run_spec(preset="quickstart", **layer)
             assert (spec.backbone.init, spec.backbone.weights, spec.backbone.width) == ("random", None, 120)
+
+    def test_the_last_to_say_where_a_run_starts_counts(self):
+        changes = ["backbone.init=random", "backbone.init=checkpoint"]
+        assert load_run_spec(preset="quickstart", overrides=changes).backbone.weights == "embedded"
 
     def test_random_weights_put_those_of_a_file_below_aside(self, write):
         file = write("backbone: {weights: own.pth}")
