@@ -44,10 +44,7 @@ def list_presets(directory: Path | None = None) -> tuple[Preset, ...]:
         UsageError: the folder cannot be read.
         SpecError: a preset file is broken; the error names it.
     """
-    folder = presets_dir() if directory is None else directory
-    if not folder.is_dir():
-        raise UsageError(f"{folder}: there is no such folder of presets")
-    return tuple(_preset(path) for path in sorted(folder.glob("*.yaml")))
+    return tuple(_preset(path) for path in _files(directory))
 
 
 def find_preset(name: str, directory: Path | None = None) -> Preset:
@@ -55,12 +52,16 @@ def find_preset(name: str, directory: Path | None = None) -> Preset:
 
     Raises:
         UsageError: there is none; the error lists the presets and the nearest name.
+        SpecError: the preset's file is broken.
     """
+    own = next((path for path in _files(directory) if path.stem == name), None)
+    if own is not None:  # without the others, most of the time of loading a spec is saved
+        return _preset(own)
     presets = list_presets(directory)
     by_name = {alias: preset for preset in presets for alias in preset.aliases}
-    by_name |= {preset.name: preset for preset in presets}
     if name in by_name:
         return by_name[name]
+    by_name |= {preset.name: preset for preset in presets}
     meant = did_you_mean(near_match(name, by_name))
     listed = names(preset.name for preset in presets) or "none"
     message = f"there is no preset {shown(name)} (presets: {listed})" + (f"; {meant}" if meant else "")
@@ -103,6 +104,13 @@ def copy_preset(name: str, destination: Path, directory: Path | None = None) -> 
     except OSError as error:
         raise UsageError(f"{target}: cannot be written: {error.strerror or error}") from error
     return target
+
+
+def _files(directory: Path | None) -> list[Path]:
+    folder = presets_dir() if directory is None else directory
+    if not folder.is_dir():
+        raise UsageError(f"{folder}: there is no such folder of presets")
+    return sorted(folder.glob("*.yaml"))
 
 
 def _preset(path: Path) -> Preset:
