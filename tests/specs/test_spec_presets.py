@@ -56,6 +56,13 @@ def test_a_broken_file_is_named(presets, text):
         list_presets(presets)
 
 
+def test_a_broken_file_bars_no_other_preset(presets):
+    (presets / "broken.yaml").write_text("a: [")
+    assert find_preset("small", presets).aliases == ("quick", "q")
+    with pytest.raises(SpecError, match=r"broken\.yaml"):
+        find_preset("broken", presets)
+
+
 def test_a_missing_folder_is_named(tmp_path):
     with pytest.raises(UsageError, match="no such folder"):
         list_presets(tmp_path / "none")
