@@ -165,7 +165,7 @@ def test_a_spec_file_of_one_method_serves_for_all(finished, tmp_path):
     assert compared.code == 0, compared.err
     assert [row["spec"]["method"]["name"] for row in compared.document["methods"]] == ["lora", "vpt", "dapt"]
     rates = {row["spec"]["optimizer"]["lr"] for row in compared.document["methods"]}
-    assert rates == {8e-3}  # the quickstart's
+    assert rates == {4e-3}  # the quickstart's
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs Linux to see a process's children")
