@@ -19,7 +19,7 @@ from pointlora_cli.specs.files import parse_spec_text, read_text
 from pointlora_cli.specs.merging import merge, with_default_tags, without_foreign_options, without_weights
 from pointlora_cli.specs.overrides import Override, apply_override, parse_overrides
 from pointlora_cli.specs.parsing import SpecDumper, is_writable_text
-from pointlora_cli.specs.presets import find_preset, preset_values
+from pointlora_cli.specs.presets import find_preset
 from pointlora_cli.specs.problems import Problem, SpecError, explain, misfit, unknown_key
 from pointlora_cli.specs.recipes import recipe_values, require_method
 from pointlora_cli.specs.run import RunSpec
@@ -133,7 +133,7 @@ def _read(
             layers.problems.append(Problem("data.root", None, f"{shown(str(data_root))} is not a UTF-8 name"))
     if preset is not None:
         found = find_preset(preset, presets)
-        layers.preset = preset_values(found)
+        layers.preset = found.values
         layers.names.append(found.name)
         layers.sources.append(f"preset {found.name}")
     if spec_file is not None:
@@ -185,8 +185,7 @@ def _combined(layers: _Layers) -> tuple[dict[str, Any], list[Problem]]:
         source = _folder_source(layers)
         tree = without_foreign_options(tree, {"data": source})
         tree = merge(tree, {"data": {"source": source, "root": str(layers.data_root)}})
-    starts = [value_at(wish, _INIT) for wish in _set_wishes(layers)]
-    if [start for start in starts if start is not None][-1:] == ["random"]:
+    if _last_asked(_set_wishes(layers), _INIT) == "random":
         tree = without_weights(tree)
     tree, problems = _overridden(tree, layers.overrides)
     return with_default_tags(tree), problems
@@ -208,14 +207,21 @@ def _folder_source(layers: _Layers) -> str:
 
 
 def _task(layers: _Layers) -> object:
-    """The task that the last of the layers to name one asks for."""
-    asked = [value_at(wish, ("task",)) for wish in (layers.preset, layers.file, *_set_wishes(layers))]
-    return next((task for task in reversed(asked) if task is not None), _DEFAULT_TASK)
+    """The task of the run, as far as the layers say."""
+    asked = _last_asked((layers.preset, layers.file, *_set_wishes(layers)), ("task",))
+    return _DEFAULT_TASK if asked is None else asked
+
+
+def _last_asked(wishes: Sequence[dict[str, Any]], path: tuple[str, ...]) -> object:
+    """What the last of the wishes that names a value at `path` asks for; None where none does."""
+    asked = (value_at(wish, path) for wish in reversed(wishes))
+    return next((value for value in asked if value is not None), None)
 
 
 def _final_tags(layers: _Layers) -> dict[str, str]:
     """The members of the unions that the layers above the preset ask for."""
-    wishes = _wishes(layers)
+    folder = [] if layers.data_root is None else [{"data": {"source": _folder_source(layers)}}]
+    wishes = [layers.file, *folder, *_set_wishes(layers)]
     asked: dict[str, str] = {}
     for key, union in unions_of(RunSpec).items():
         for wish in wishes:
@@ -223,12 +229,6 @@ def _final_tags(layers: _Layers) -> dict[str, str]:
             if isinstance(tag, str):
                 asked[key] = tag
     return asked
-
-
-def _wishes(layers: _Layers) -> list[dict[str, Any]]:
-    """What each layer above the preset asks for, as a tree."""
-    folder = [] if layers.data_root is None else [{"data": {"source": _folder_source(layers)}}]
-    return [layers.file, *folder, *_set_wishes(layers)]
 
 
 def _set_wishes(layers: _Layers) -> list[dict[str, Any]]:

@@ -22,6 +22,8 @@ class Preset:
     aliases: tuple[str, ...]
     description: str
     path: Path
+    values: dict[str, Any]
+    """What it says, without its aliases."""
 
 
 def presets_dir() -> Path:
@@ -68,15 +70,6 @@ def find_preset(name: str, directory: Path | None = None) -> Preset:
     raise UsageError(message, "See them with `pointlora presets`.")
 
 
-def preset_values(preset: Preset) -> dict[str, Any]:
-    """What a preset says, without its aliases.
-
-    Raises:
-        SpecError: the file is broken.
-    """
-    return _values(preset.path)[1]
-
-
 def preset_text(name: str, directory: Path | None = None) -> str:
     """The text of a preset's file.
 
@@ -119,7 +112,7 @@ def _preset(path: Path) -> Preset:
     if not isinstance(description, str):
         problem = Problem("description", description, f"must be text, got {shown(description)}")
         raise SpecError([problem], str(path))
-    return Preset(path.stem, aliases, description, path)
+    return Preset(path.stem, aliases, description, path, values)
 
 
 def _values(path: Path) -> tuple[tuple[str, ...], dict[str, Any]]:
